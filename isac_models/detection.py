@@ -1,0 +1,126 @@
+"""Sector-limited matched filter, eqs. (7) and (8), its threshold under H0, and the softmax angle (13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac_models.array import angle_grid, nominal_array, sector_mask, steering_matrix
+from isac_models.calibration import Threshold, calibrate_threshold
+from isac_models.errors import UserError
+from isac_models.scenario import Scenario
+
+__all__ = ["Detection", "Estimator", "MatchedFilter", "Threshold", "calibrate_threshold"]
+
+Values = NDArray[Any]
+Estimator = Literal["argmax", "softmax"]
+
+LAYOUT: tuple[Literal["C"], Literal["A"]] = ("C", "A")
+"""Contiguous and aligned, as the kernels take arrays."""
+PADDING = 8
+"""The kernels take columns padded with zeros to a multiple of this many, the width of a vector register."""
+
+
+@cache
+def _kernels() -> ModuleType:
+    from isac_models.kernels import matched_filter  # here, because it imports numba
+
+    return matched_filter
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What the radar receiver found, each (n,): detected, angle θ̂ (rad), statistic max |aᴴy|.
+
+    The angle is given for snapshots without a detection too.
+    """
+
+    detected: Values
+    angle: Values
+    statistic: Values
+
+
+class MatchedFilter:
+    """Correlates echoes with the steering vectors of the grid points inside the target sector.
+
+    `matrix` (K, N): steering vectors of the scenario's angle grid as the receiver knows them; None takes the
+    nominal array's. `estimator`: `argmax`, eq. (8), or `softmax`, the mean of eq. (13).
+
+    Raises UserError for a matrix of another shape or with values that are not finite, or another estimator.
+    """
+
+    def __init__(
+        self, scenario: Scenario, matrix: Values | None = None, estimator: Estimator = "argmax"
+    ) -> None:
+        if estimator not in get_args(Estimator):
+            raise UserError(f"estimator {estimator!r}: choose one of {', '.join(get_args(Estimator))}")
+        grid = angle_grid(scenario.grid_size)
+        if matrix is None:
+            matrix = steering_matrix(nominal_array(scenario), grid)
+        if matrix.shape != (scenario.antennas, scenario.grid_size):
+            raise UserError(
+                f"steering matrix of shape {matrix.shape}: the scenario needs "
+                f"({scenario.antennas}, {scenario.grid_size}) (antennas, grid_size)"
+            )
+        if not np.isfinite(matrix).all():
+            raise UserError("steering matrix: every value must be finite")
+        self.scenario = scenario
+        self.estimator: Estimator = estimator
+        mask = sector_mask(grid, scenario.target_sector)
+        self.columns: Values = matrix[:, mask].astype(np.complex128)
+        """Steering vectors inside the sector: (K, G)."""
+        self.angles: Values = grid[mask]
+        """Their angles in radians: (G,)."""
+        self.outside = int(grid.size - self.angles.size)
+        """Number of grid points outside the sector, which enter (13) with exponent 0."""
+        self.outside_sum = float(grid[~mask].sum())
+        """Sum of their angles in radians."""
+        padded = np.zeros((scenario.antennas, -(-self.angles.size // PADDING) * PADDING), np.complex64)
+        padded[:, : self.angles.size] = self.columns
+        self._real = np.ascontiguousarray(padded.real)
+        self._imaginary = np.ascontiguousarray(padded.imag)
+        self._angles = self.angles.astype(np.float32)
+
+    @cached_property
+    def threshold(self) -> Threshold:
+        """Level of the statistic that noise alone passes with the scenario's false-alarm probability."""
+        return calibrate_threshold(self.columns, self.scenario.noise_power, self.scenario.false_alarm)
+
+    def detect(self, echo: Values) -> Detection:
+        """Decision and angle of each echo (n, K); complex64 runs through the kernels."""
+        power, angle = self._compiled(echo) if echo.dtype == np.complex64 else self._plain(echo)
+        statistic = np.sqrt(power)
+        return Detection(statistic > self.threshold.amplitude, angle, statistic)
+
+    def _compiled(self, echo: Values) -> tuple[Values, Values]:
+        """Largest |aᴴy|² and angle estimate of each row, float32."""
+        rows = np.require(echo, requirements=LAYOUT).view(np.float32)
+        power = np.empty(len(rows), np.float32)
+        if self.estimator == "argmax":
+            index = np.empty(len(rows), np.int32)
+            _kernels().maximum(power, index, rows, self._real, self._imaginary)
+            return power, self._angles.take(index)
+        angle = np.empty(len(rows), np.float32)
+        _kernels().softmax_mean(
+            power, angle, rows, self._real, self._imaginary, self._angles, self.outside, self.outside_sum
+        )
+        return power, angle
+
+    def _plain(self, echo: Values) -> tuple[Values, Values]:
+        """The same in the precision of the echo: max |aᴴy|² (7), its place (8), or the mean (13)."""
+        correlation = echo @ self.columns.conj().astype(echo.dtype)
+        power = correlation.real**2 + correlation.imag**2
+        largest = power.max(axis=1)
+        angles = self.angles.astype(power.dtype)
+        if self.estimator == "argmax":
+            return largest, angles[power.argmax(axis=1)]
+        peak = np.sqrt(largest)
+        inside = np.exp(np.sqrt(power) - peak[:, None])
+        elsewhere = np.exp(-peak)
+        total = inside.sum(axis=1) + self.outside * elsewhere
+        return largest, (inside @ angles + self.outside_sum * elsewhere) / total

@@ -1,0 +1,89 @@
+"""How kernels are compiled: at import, for one stated signature, and kept on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numba
+from numba import types
+
+__all__ = [
+    "COMPILED",
+    "CONTRACT",
+    "FLOAT",
+    "INT",
+    "REASSOCIATE",
+    "WORD",
+    "inlined",
+    "kernel",
+    "readable",
+    "types",
+    "writable",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+CONTRACT = frozenset({"contract"})
+"""Fused multiply-add, nothing else: order of operations as written."""
+REASSOCIATE = frozenset({"contract", "reassoc"})
+"""Also sums in vector lanes. Every row still runs through the same code, so rows stay independent."""
+
+FLOAT = types.float32
+INT = types.int64
+WORD = types.uint64
+
+
+def readable(dtype: Any, dimensions: int) -> Any:
+    """Type of a C-contiguous array argument that the kernel only reads (read-only arrays fit too)."""
+    return types.Array(dtype, dimensions, "C", readonly=True)
+
+
+def writable(dtype: Any, dimensions: int) -> Any:
+    """Type of a C-contiguous array argument that the kernel writes."""
+    return types.Array(dtype, dimensions, "C")
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One kernel: what it is called, how long it took to make ready, whether the disk had it."""
+
+    name: str
+    seconds: float
+    cached: bool
+
+
+COMPILED: list[Compiled] = []
+
+
+def kernel(*arguments: Any, math: frozenset[str] = CONTRACT) -> Callable[[F], F]:
+    """Compile a function of these argument types that returns nothing.
+
+    The machine code is kept in numba's cache directory. Where none is writable, or the cache is
+    damaged, the kernel is compiled for this process alone.
+    """
+    signature = types.void(*arguments)
+
+    def compile_one(function: F) -> F:
+        start = time.perf_counter()
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(math)}
+        try:
+            compiled: Any = numba.njit(signature, cache=True, **options)(function)
+            cached = bool(sum(compiled.stats.cache_hits.values()))
+        except Exception:  # noqa: BLE001  an unusable cache shows in many ways; a real error comes again here
+            compiled = numba.njit(signature, cache=False, **options)(function)
+            cached = False
+        COMPILED.append(
+            Compiled(f"{function.__module__}.{function.__name__}", time.perf_counter() - start, cached)
+        )
+        return compiled  # type: ignore[no-any-return]
+
+    return compile_one
+
+
+def inlined(function: F) -> F:
+    """A helper that is inlined into the kernels of its own file."""
+    helper: F = numba.njit(inline="always")(function)  # type: ignore[assignment]
+    return helper

@@ -48,10 +48,12 @@ class Block:
     def __init__(self, name: str | None = None, stream_key: str | None = None) -> None:
         self.name = snake_case(type(self).__name__) if name is None else name
         if not NAME.fullmatch(self.name):
-            raise GraphError(f"block name {self.name!r}: use a letter, then letters, digits, _ or - (lower case)")
+            raise GraphError(
+                f"block name {self.name!r}: use a letter, then letters, digits, _ or - (lower case)"
+            )
         self.stream_key = self.name if stream_key is None else stream_key
         self.position = 0
-        self.tags: Mapping[str, Any] = NO_TAGS
+        self.tags: Mapping[str, Any] = {}
         self._random: SnapshotRandom | None = None
         self._emitted: dict[str, Any] = {}
 
@@ -60,7 +62,7 @@ class Block:
     def start(self) -> None:
         """Called once, in the block's own thread and process, before the first frame."""
 
-    def work(self, **fields: Any) -> Arrays | None:
+    def work(self, *args: Any, **fields: Any) -> Arrays | None:
         """Turn the consumed arrays (n, …) into the produced ones; a sink returns None."""
         raise TypeError(f"block {self.name} ({type(self).__name__}) does not define work()")
 
@@ -116,7 +118,7 @@ class Block:
 class Source(Block):
     """A block that starts a stream: its `work` makes snapshots instead of transforming them."""
 
-    def work(self, count: int) -> Arrays | None:  # type: ignore[override]
+    def work(self, count: int) -> Arrays | None:
         """Up to `count` snapshots from index `self.position` on; None or empty ends the stream.
 
         Tags emitted by the call that ends the stream travel on the end-of-stream frame.

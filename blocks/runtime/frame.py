@@ -1,0 +1,213 @@
+"""Frames and their wire format, version 1 (docs/wire-format.md). Reading trusts nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import msgpack
+import numpy as np
+
+MAGIC = "ISAC"
+VERSION = 1
+FRAME, HELLO, ACK = 1, 2, 3
+"""Message kinds: a frame (or end of stream) down, a reader's introduction and its acknowledgements up."""
+
+MAX_HEADER = 64 * 1024  # bytes
+MAX_FIELDS = 64
+MAX_DIMENSIONS = 8
+MAX_BYTES = 1 << 30  # of all arrays of one frame
+MAX_NAME = 64
+MAX_SEQUENCE = (1 << 63) - 1
+
+DTYPES = {
+    np.dtype(code).newbyteorder("<").str: np.dtype(code).newbyteorder("<")
+    for code in ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "c8", "c16")
+}
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.#>-]{0,63}")
+
+
+class MalformedFrame(ValueError):
+    """A message that breaks the wire format; the text says which rule."""
+
+
+@dataclass
+class Frame:
+    """A batch of consecutive snapshots: named arrays (n, …) that share their first axis.
+
+    `start` is the absolute index of the first snapshot, `count` = n, `sequence` counts frames from
+    0. An end-of-stream frame (`end`) has no arrays; its sequence is the number of frames sent.
+    `raw` holds the message part an array came from, so that it can be sent on without a copy.
+    """
+
+    stream: str
+    sequence: int
+    start: int
+    count: int
+    timestamp_ns: int = 0
+    end: bool = False
+    tags: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict)
+
+
+def _refuse_extension(code: int, _data: bytes) -> Any:
+    raise MalformedFrame(f"extension type {code} is not part of the format")
+
+
+def pack(values: Any) -> bytes:
+    """msgpack bytes of plain values; NumPy scalars become Python ones. TypeError for anything else."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError(f"cannot be sent: {type(value).__name__} (use numbers, strings, bytes, lists, dicts)")
+
+    return bytes(msgpack.packb(values, use_bin_type=True, default=plain))
+
+
+def unpack(data: Any, limit: int = MAX_HEADER) -> Any:
+    """Plain values from at most `limit` bytes of msgpack, or MalformedFrame."""
+    size = memoryview(data).nbytes
+    if size > limit:
+        raise MalformedFrame(f"header of {size} bytes, the limit is {limit}")
+    try:
+        return msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_refuse_extension)
+    except MalformedFrame:
+        raise
+    except Exception as error:  # noqa: BLE001 - the library raises many kinds; each means the same here
+        raise MalformedFrame(f"not msgpack: {type(error).__name__}") from None
+
+
+def encode_header(kind: int, *values: Any) -> bytes:
+    """The header part of a message: magic, version, kind, then the values of that kind."""
+    return pack([MAGIC, VERSION, kind, *values])
+
+
+def decode_header(data: Any) -> tuple[int, list[Any]]:
+    """(kind, values) of a header, or MalformedFrame."""
+    values = unpack(data)
+    if not isinstance(values, list) or len(values) < 3 or values[0] != MAGIC:
+        raise MalformedFrame("not an ISAC message")
+    if values[1] != VERSION:
+        raise MalformedFrame(f"wire format version {values[1]!r}, this program reads version {VERSION}")
+    if values[2] not in (FRAME, HELLO, ACK):
+        raise MalformedFrame(f"unknown message kind {values[2]!r}")
+    return values[2], values[3:]
+
+
+def _wire_array(name: str, array: np.ndarray) -> np.ndarray:
+    """`array` little-endian and C-contiguous, uncopied when it already is."""
+    dtype = array.dtype.newbyteorder("<")
+    if dtype.str not in DTYPES:
+        raise TypeError(f"field {name!r} has dtype {array.dtype}, which the wire format does not carry")
+    return np.asarray(array, dtype=dtype, order="C")
+
+
+def encode_parts(frame: Frame, fields: Sequence[str] | None = None) -> list[Any]:
+    """Message parts [header, array, …] of a frame, the arrays uncopied; only `fields` if given."""
+    names = list(frame.arrays) if fields is None else [name for name in fields if name in frame.arrays]
+    layout, parts = [], []
+    for name in names:
+        array = _wire_array(name, frame.arrays[name])
+        layout.append([name, array.dtype.str, list(array.shape[1:])])
+        parts.append(frame.raw.get(name, array))
+    times = (frame.sequence, frame.start, frame.count, frame.timestamp_ns)
+    header = encode_header(FRAME, frame.stream, *times, frame.end, layout, frame.tags)
+    if len(header) > MAX_HEADER:
+        raise ValueError(f"tags make a header of {len(header)} bytes, the limit is {MAX_HEADER}")
+    return [header, *parts]
+
+
+def _integer(value: Any, what: str, high: int = MAX_SEQUENCE) -> int:
+    if type(value) is not int or not 0 <= value <= high:
+        raise MalformedFrame(f"{what} must be an integer 0 … {high}")
+    return value
+
+
+def check_integer(value: Any, what: str, high: int = MAX_SEQUENCE) -> int:
+    """`value` if it is an integer in 0 … high, else MalformedFrame naming `what`."""
+    return _integer(value, what, high)
+
+
+def check_name(value: Any, what: str) -> str:
+    """`value` if it is a legal name, else MalformedFrame naming `what`."""
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise MalformedFrame(f"{what} is not a name of at most {MAX_NAME} characters")
+    return value
+
+
+def _array(name: str, code: Any, tail: Any, count: int, part: memoryview) -> np.ndarray:
+    """The array of one part, its size checked before anything is made."""
+    dtype = DTYPES.get(code) if isinstance(code, str) else None
+    if dtype is None:
+        raise MalformedFrame(f"field {name}: dtype is not one of {', '.join(DTYPES)}")
+    if not isinstance(tail, list) or len(tail) >= MAX_DIMENSIONS:
+        raise MalformedFrame(f"field {name}: more than {MAX_DIMENSIONS} dimensions")
+    shape = (count, *(_integer(size, f"field {name}: dimension", MAX_BYTES) for size in tail))
+    if part.nbytes != prod(shape) * dtype.itemsize:
+        raise MalformedFrame(f"field {name}: {part.nbytes} bytes do not fill {dtype}{shape}")
+    if part.nbytes == 0:
+        array = np.empty(shape, dtype)
+    else:
+        array = np.frombuffer(part, dtype).reshape(shape)
+    if dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
+        raise MalformedFrame(f"field {name}: a flag that is neither 0 nor 1")
+    if not array.flags.aligned:
+        array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def decode_parts(parts: Sequence[Any]) -> Frame:
+    """The frame in message parts (buffers), its arrays read-only views of them, or MalformedFrame.
+
+    Header size, field count, names, dtypes, shapes and byte counts are checked before an array is
+    made; an array is copied only when its part is not aligned in memory.
+    """
+    if not parts:
+        raise MalformedFrame("empty message")
+    kind, values = decode_header(parts[0])
+    if kind != FRAME:
+        raise MalformedFrame(f"message kind {kind} where a frame was expected")
+    if len(values) != 8:
+        raise MalformedFrame(f"a frame header has 8 values after the kind, this one {len(values)}")
+    stream, sequence, start, count, timestamp, end, layout, tags = values
+    frame = Frame(
+        stream=check_name(stream, "stream"),
+        sequence=_integer(sequence, "sequence"),
+        start=_integer(start, "start"),
+        count=_integer(count, "count", MAX_BYTES),
+        timestamp_ns=_integer(timestamp, "timestamp"),
+    )
+    if not isinstance(end, bool) or not isinstance(tags, dict) or not isinstance(layout, list):
+        raise MalformedFrame("end must be a flag, tags a map, fields a list")
+    if any(not isinstance(key, str) for key in tags):
+        raise MalformedFrame("tag names must be strings")
+    if len(layout) > MAX_FIELDS or len(layout) != len(parts) - 1:
+        raise MalformedFrame(f"{len(layout)} fields in {len(parts) - 1} parts (at most {MAX_FIELDS})")
+    if end and (layout or count):
+        raise MalformedFrame("an end-of-stream frame carries no arrays")
+    views = [memoryview(part) for part in parts[1:]]
+    if sum(view.nbytes for view in views) > MAX_BYTES:
+        raise MalformedFrame(f"arrays of more than {MAX_BYTES} bytes")
+    frame.end, frame.tags = end, tags
+    for entry, view in zip(layout, views, strict=True):
+        if not isinstance(entry, list) or len(entry) != 3:
+            raise MalformedFrame("a field is [name, dtype, dimensions]")
+        name = check_name(entry[0], "field name")
+        if name in frame.arrays:
+            raise MalformedFrame(f"field {name} twice")
+        frame.arrays[name] = _array(name, entry[1], entry[2], count, view)
+    return frame
+
+
+def tags_of(*groups: Mapping[str, Any]) -> dict[str, Any]:
+    """Tags of several origins as one dict, later ones winning."""
+    merged: dict[str, Any] = {}
+    for group in groups:
+        merged.update(group)
+    return merged

@@ -1,0 +1,184 @@
+"""A node: one process (or the caller's own) that runs some of a graph's blocks, each in a thread."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from blocks.runtime.plan import Plan
+from blocks.runtime.report import DeploymentError, FlowgraphError, Report
+from blocks.runtime.runner import Runner, Signals
+from blocks.runtime.transport import ControlClient, Inlet, Outlet, Pipes
+from isac_models.errors import UserError
+
+TICK_SECONDS = 0.01  # how late the end of a thread may be noticed
+STATUS_SECONDS = 0.2
+SILENCE_SECONDS = 5.0  # without a word from the supervisor a node gives up
+ABORT_SECONDS = 0.3  # how long a node waits for its threads to notice an abort
+
+
+class Node:
+    """Runs the instances that `plan` places on `name`, directed over the control channel.
+
+    `addresses` maps (edge writer is here) edges to the endpoint to bind; see Flowgraph for the
+    dialogue: hello → welcome → bound → wire → status … ended → commit → done → exit.
+    """
+
+    def __init__(
+        self, plan: Plan, name: str, pipes: Pipes, control: str, bind_to: dict[str, str], patience: float
+    ) -> None:
+        self.plan, self.name, self.pipes = plan, name, pipes
+        self.bind_to, self.patience = bind_to, patience
+        self.signals = Signals()
+        self.interrupts = 0
+        self._control = ControlClient(pipes, control)
+        self._control_endpoint = control
+        self._instances = plan.on(name)
+        self._outlets: dict[str, Outlet] = {}
+        self._runners: list[Runner] = []
+        self._tokens: dict[str, bytes] = {}
+        self._heard = time.monotonic()
+        self._finished = self._said_ended = self._said_failed = False
+        self._parent = os.getppid()
+
+    def run(self) -> tuple[str | None, str, Report | None]:
+        """Run to the end; returns (error line or None, traceback, report) as the supervisor sent them."""
+        try:
+            with threadpool_limits(1):
+                outcome = self._dialogue()
+        finally:
+            self.signals.abort.set()
+            deadline = time.monotonic() + ABORT_SECONDS
+            for runner in self._runners:
+                runner.join(max(0.0, deadline - time.monotonic()))
+            if not self._runners:
+                for outlet in self._outlets.values():
+                    outlet.close()
+            self._control.close()
+        return outcome
+
+    def _dialogue(self) -> tuple[str | None, str, Report | None]:
+        said_interrupt, told = 0, 0.0
+        hello = {"op": "hello", "node": self.name, "pid": os.getpid(), "plan": self.plan.fingerprint()}
+        self._control.send(hello)
+        while True:
+            message = self._control.receive(TICK_SECONDS)
+            if message is not None:
+                self._heard = time.monotonic()
+                if message.get("op") == "exit":
+                    report = message.get("report")
+                    return (
+                        message.get("error"),
+                        message.get("traceback", ""),
+                        report and Report.from_dict(report),
+                    )
+                self._obey(message)
+            if self.interrupts > said_interrupt:
+                said_interrupt = self.interrupts
+                self._control.send({"op": "interrupted"})
+            self._check_supervisor()
+            if (self._runners and time.monotonic() - told > STATUS_SECONDS) or self._news():
+                told = time.monotonic()
+                self._tell()
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        op = message.get("op")
+        if op == "welcome":
+            self._tokens = message["tokens"]
+            self._bind()
+        elif op == "wire":
+            self._start(message["endpoints"])
+        elif op == "drain":
+            self.signals.drain.set()
+        elif op == "abort":
+            self.signals.abort.set()
+        elif op == "commit":
+            self.signals.commit.set()
+
+    def _bind(self) -> None:
+        """Bind an outlet for every edge whose writer lives here and say where it can be reached."""
+        try:
+            for edge in (e for i in self._instances for group in i.outputs for e in group if e is not None):
+                self._outlets[edge.name] = Outlet(
+                    self.pipes, edge.name, self._tokens[edge.name], self.bind_to[edge.name], self.plan.window
+                )
+        except UserError as error:
+            self._control.send({"op": "refused", "cause": str(error)})
+            return
+        endpoints = {name: outlet.endpoint for name, outlet in self._outlets.items()}
+        self._control.send({"op": "bound", "endpoints": endpoints})
+
+    def _start(self, endpoints: dict[str, str]) -> None:
+        def open_inlet(edge: str) -> Inlet:
+            return Inlet(self.pipes, edge, self._tokens[edge], endpoints[edge], self.plan.window)
+
+        self._runners = [
+            Runner(self.plan, i, self._outlets, open_inlet, self.signals) for i in self._instances
+        ]
+        for runner in self._runners:
+            runner.start()
+
+    def _news(self) -> bool:
+        """Whether something has happened that the supervisor must hear at once."""
+        if self._finished or not self._runners:
+            return False
+        if not any(r.is_alive() for r in self._runners):
+            return True
+        if not self._said_failed and any(r.failure for r in self._runners):
+            return True
+        return not self._said_ended and all(r.ended for r in self._runners)
+
+    def _tell(self) -> None:
+        """Send counters and results, and failures or the end when there are any."""
+        states = {runner.instance.name: runner.state() for runner in self._runners}
+        self._control.send({"op": "status", "states": states})
+        for failure in (r.failure for r in self._runners if r.failure):
+            if not self._said_failed:
+                self._control.send({"op": "failed", "line": str(failure), "traceback": failure.traceback})
+                self._said_failed = True
+        if self._finished:
+            return
+        if not any(r.is_alive() for r in self._runners):
+            self._control.send({"op": "done", "states": {r.instance.name: r.state() for r in self._runners}})
+            self._finished = True
+        elif all(r.ended for r in self._runners) and not self._said_ended:
+            self._control.send({"op": "ended"})
+            self._said_ended = True
+
+    def _check_supervisor(self) -> None:
+        silence = time.monotonic() - self._heard
+        if not self._tokens and silence > self.patience:
+            raise DeploymentError(
+                f"node {self.name}: no supervisor answered at {self._control_endpoint} "
+                f"in {self.patience:g} s: start the first node, or correct `control` in the deployment file"
+            )
+        if (self._tokens and silence > SILENCE_SECONDS) or os.getppid() != self._parent:
+            raise FlowgraphError(f"node {self.name}: the supervisor at {self._control_endpoint} is gone")
+
+
+def node_process(plan: Plan, name: str, control: str, bind_to: dict[str, str], folder: Path | None) -> None:
+    """The main function of a child process that runs one node."""
+    pipes = Pipes()
+    node = Node(plan, name, pipes, control, bind_to, patience=30.0)
+
+    def interrupt(_signum: int, _frame: FrameType | None) -> None:
+        node.interrupts += 1
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        node.run()
+    except (UserError, FlowgraphError):
+        # The supervisor is gone and so is whoever would read a message: leave nothing behind.
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        # Threads stuck in a block's work() must not keep the process alive.
+        os._exit(0)

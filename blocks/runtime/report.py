@@ -1,0 +1,106 @@
+"""What a run has done: counters of every block, and the results that blocks report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from isac_models.errors import UserError
+
+
+class FlowgraphError(RuntimeError):
+    """A run that failed: one line naming the block, the frame and the cause."""
+
+    def __init__(self, message: str, traceback: str = "", report: Report | None = None) -> None:
+        super().__init__(message)
+        self.traceback = traceback
+        self.report = report
+
+
+class DeploymentError(UserError):
+    """A deployment file that cannot be used, or a host that cannot be reached as it says."""
+
+
+@dataclass
+class BlockReport:
+    """Counters of one block; those of its replicas added up. Times are seconds."""
+
+    frames: int = 0
+    snapshots: int = 0
+    busy_seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    lost_frames: int = 0
+    repeated_frames: int = 0
+    malformed: int = 0
+
+    def add(self, other: BlockReport) -> None:
+        """Add the counters of another replica."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+
+
+@dataclass
+class Report:
+    """A run so far, or as it ended.
+
+    `snapshots` counts what the slowest sink has taken; `interrupted` is True when the run was
+    stopped before the stream ended; `results` holds each block's `result()`.
+    """
+
+    graph: str
+    seconds: float = 0.0
+    snapshots: int = 0
+    interrupted: bool = False
+    blocks: dict[str, BlockReport] = field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def snapshots_per_second(self) -> float:
+        """Snapshots through the whole graph per second of wall time."""
+        return self.snapshots / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def lost_frames(self) -> int:
+        """Frames missing at any input, by sequence number."""
+        return sum(block.lost_frames for block in self.blocks.values())
+
+    @property
+    def repeated_frames(self) -> int:
+        """Frames that arrived more than once at any input (each worked on once)."""
+        return sum(block.repeated_frames for block in self.blocks.values())
+
+    @property
+    def malformed(self) -> int:
+        """Messages that broke the wire format; dropped."""
+        return sum(block.malformed for block in self.blocks.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        totals = {name: getattr(self, name) for name in ("lost_frames", "repeated_frames", "malformed")}
+        return {**asdict(self), **totals, "snapshots_per_second": self.snapshots_per_second}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Report:
+        """The report that `to_dict` described."""
+        known = {item.name: values[item.name] for item in fields(cls) if item.name != "blocks"}
+        return cls(**known, blocks={name: BlockReport(**block) for name, block in values["blocks"].items()})
+
+
+def summarise(
+    graph: str,
+    seconds: float,
+    interrupted: bool,
+    order: Iterable[str],
+    sinks: Iterable[str],
+    states: Mapping[str, Mapping[str, Any]],
+) -> Report:
+    """A Report from the states of all block instances (``name`` or ``name#replica``)."""
+    report = Report(graph, seconds, interrupted=interrupted, blocks={name: BlockReport() for name in order})
+    for instance, state in states.items():
+        name = instance.partition("#")[0]
+        report.blocks[name].add(BlockReport(**state["counters"]))
+        if state.get("result") is not None:
+            report.results[name] = state["result"]
+    report.snapshots = min((report.blocks[name].snapshots for name in sinks), default=0)
+    return report

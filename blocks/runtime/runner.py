@@ -1,0 +1,303 @@
+"""One block's thread: take a frame, let the block work, send the result on, acknowledge."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import lcm
+from typing import Any
+
+import numpy as np
+
+from blocks.runtime.block import Source
+from blocks.runtime.frame import Frame, encode_parts, tags_of
+from blocks.runtime.plan import Instance, Plan
+from blocks.runtime.port import ResolvedField
+from blocks.runtime.report import BlockReport
+from blocks.runtime.transport import Inlet, Outlet, shared_part, wait_readable
+
+INTERRUPTED = "interrupted"
+"""Tag of an end-of-stream frame that came before the source was done."""
+POLL_SECONDS = 0.05  # how late a thread may notice that the graph stops
+ASK_AGAIN_SECONDS = 1.0  # silence after which a reader on ipc or tcp asks its writer again
+RESULT_SECONDS = 0.25  # how often a block is asked for its result while it runs
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a block failed: `frame` is the sequence number at hand, None outside of `work`."""
+
+    block: str
+    frame: int | None
+    cause: str
+    traceback: str
+
+    def __str__(self) -> str:
+        where = "" if self.frame is None else f" at frame {self.frame}"
+        return f"block {self.block} failed{where}: {self.cause}"
+
+
+class Aborted(Exception):
+    """The graph stops now; unwinds a runner's thread."""
+
+
+class Signals:
+    """What the threads of one node share: drain (sources stop), abort (all stop), commit (finish)."""
+
+    def __init__(self) -> None:
+        self.drain = threading.Event()
+        self.abort = threading.Event()
+        self.commit = threading.Event()
+
+
+class Runner(threading.Thread):
+    """Runs one block instance from its first frame to the end of its stream.
+
+    After the end of stream has been acknowledged by every reader the runner is `ended` and waits
+    for the commit of the whole graph, so that no block finishes a file in a run that fails elsewhere.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        instance: Instance,
+        outlets: Mapping[str, Outlet],
+        open_inlet: Callable[[str], Inlet],
+        signals: Signals,
+    ) -> None:
+        super().__init__(name=instance.name, daemon=True)
+        self.plan, self.instance, self.block = plan, instance, instance.block
+        self.signals = signals
+        self.counters = BlockReport()
+        self.result: dict[str, Any] | None = None
+        self.failure: Failure | None = None
+        self.ended = False
+        self._outlets = [[outlets[e.name] if e else None for e in group] for group in instance.outputs]
+        self._open_inlet = open_inlet
+        self._inlets: list[Inlet | None] = []
+        self._sequence: int | None = None
+        self._result_due = 0.0
+
+    def state(self) -> dict[str, Any]:
+        """Counters and latest result, as plain values."""
+        return {"counters": asdict(self.counters), "result": self.result, "ended": self.ended}
+
+    def run(self) -> None:
+        """The thread's life."""
+        try:
+            self._inlets = [self._open_inlet(e.name) if e else None for e in self.instance.inputs]
+            self.block.start()
+            end = self._produce() if isinstance(self.block, Source) else self._transform()
+            self._settle()
+            self.result = self.block.result()
+            self.ended = True
+            while not self.signals.commit.wait(POLL_SECONDS):
+                if self.signals.abort.is_set():
+                    raise Aborted
+            self.block.tags = end.tags
+            if end.tags.get(INTERRUPTED):
+                self.block.abort()
+            else:
+                self.block.finish()
+            self.result = self.block.result()
+        except Aborted:
+            self._stop_early()
+        except BaseException as error:  # noqa: BLE001 - a block's SystemExit must not end the thread unseen
+            cause = " ".join(f"{type(error).__name__}: {error}".split())
+            self.failure = Failure(self.block.name, self._sequence, cause, traceback.format_exc())
+            self._stop_early()
+        finally:
+            for end_point in [*self._inlets, *(o for group in self._outlets for o in group)]:
+                if end_point is not None:
+                    end_point.close()
+
+    def _stop_early(self) -> None:
+        """Give the block its last word; keep what it has measured."""
+        try:
+            self.result = self.block.result()
+            self.block.abort()
+        except Exception as error:  # noqa: BLE001 - reported like any failure of the block
+            if self.failure is None:
+                cause = f"{type(error).__name__}: {error}"
+                self.failure = Failure(self.block.name, None, cause, traceback.format_exc())
+
+    # Sources ---------------------------------------------------------------------------------
+
+    def _produce(self) -> Frame:
+        """Run a source to its end, or until the graph drains."""
+        sequence = start = 0
+        stream, block = self.plan.graph, self.block
+        while True:
+            if self.signals.drain.is_set():
+                return self._end(stream, sequence, start, {INTERRUPTED: True})
+            self._sequence = sequence
+            block.position = start
+            arrays = self._timed(partial(block.work, self.plan.frame))
+            count = len(next(iter(arrays.values()))) if arrays else 0
+            if not arrays or count == 0:
+                return self._end(stream, sequence, start, block.take_emitted())
+            if count > self.plan.frame:
+                raise ValueError(
+                    f"work() gave {count} snapshots where at most {self.plan.frame} were asked for"
+                )
+            frame = Frame(stream, sequence, start, count, time.time_ns(), tags=block.take_emitted())
+            self._add(frame, arrays)
+            self._send(frame)
+            self._count(count)
+            sequence, start = sequence + 1, start + count
+
+    # Blocks with an input --------------------------------------------------------------------
+
+    def _transform(self) -> Frame:
+        """Run a block or sink until its input ends."""
+        sequence, stride = self.instance.index, self.instance.replicas
+        inlets, block = self._inlets, self.block
+        edge_stride = lcm(stride, len(inlets))
+        while True:
+            inlet = inlets[sequence % len(inlets)]
+            assert inlet is not None
+            frame = self._receive(inlet, sequence, edge_stride)
+            if frame.end:
+                return self._end_of(frame, inlet)
+            self._sequence = sequence = frame.sequence
+            self._check(frame)
+            block.position, block.tags = frame.start, frame.tags
+            wanted = frame.arrays if block.consumes_all else {k: frame.arrays[k] for k in self.instance.takes}
+            arrays = self._timed(partial(block.work, **wanted))
+            frame.tags = tags_of(frame.tags, block.take_emitted())
+            self._add(frame, arrays or {})
+            self._send(frame)
+            inlet.acknowledge(sequence + 1)
+            self._count(frame.count)
+            sequence += stride
+
+    def _end_of(self, frame: Frame, inlet: Inlet) -> Frame:
+        """Take the end of stream from every inlet, pass it on once, acknowledge it."""
+        for other in self._inlets:
+            if other is not None and other is not inlet:
+                while not (last := self._receive(other, frame.sequence, 1)).end:
+                    self.counters.repeated_frames += 1
+                frame.tags = tags_of(last.tags, frame.tags)
+        end = self._end(
+            frame.stream, frame.sequence, frame.start, tags_of(frame.tags, self.block.take_emitted())
+        )
+        for one in self._inlets:
+            if one is not None:
+                one.acknowledge(frame.sequence + 1, now=True)
+        return end
+
+    def _receive(self, inlet: Inlet, expected: int, stride: int) -> Frame:
+        """Wait for the next frame of an inlet."""
+        began = asked = time.perf_counter()
+        try:
+            while True:
+                frame = inlet.receive(expected, stride)
+                if frame is not None:
+                    return frame
+                if self.signals.abort.is_set():
+                    raise Aborted
+                now = time.perf_counter()
+                if inlet.remote and now - asked > ASK_AGAIN_SECONDS:
+                    inlet.ask(expected)
+                    asked = now
+                wait_readable([inlet], POLL_SECONDS)
+        finally:
+            self.counters.waiting_seconds += time.perf_counter() - began
+            inlets = [one for one in self._inlets if one is not None]
+            self.counters.lost_frames = sum(one.lost for one in inlets)
+            self.counters.repeated_frames = sum(one.repeated for one in inlets)
+            self.counters.malformed = sum(one.malformed for one in inlets)
+
+    def _check(self, frame: Frame) -> None:
+        """What arrives is what was promised when the blocks were connected."""
+        for name, field in self.instance.takes.items():
+            if name not in frame.arrays:
+                raise ValueError(f"the frame lacks the field {name!r}")
+            _check_array(name, field, frame.arrays[name], frame.count)
+
+    # Both ------------------------------------------------------------------------------------
+
+    def _timed(self, call: Callable[[], Mapping[str, np.ndarray] | None]) -> Mapping[str, np.ndarray] | None:
+        began = time.perf_counter()
+        try:
+            return call()
+        finally:
+            self.counters.busy_seconds += time.perf_counter() - began
+
+    def _count(self, snapshots: int) -> None:
+        self.counters.frames += 1
+        self.counters.snapshots += snapshots
+        now = time.monotonic()
+        if now >= self._result_due:
+            self.result = self.block.result()
+            self._result_due = now + RESULT_SECONDS
+
+    def _add(self, frame: Frame, arrays: Mapping[str, np.ndarray]) -> None:
+        """Put the produced arrays into the frame, checked and read-only."""
+        if arrays.keys() != self.instance.gives.keys():
+            promised, given = ", ".join(self.instance.gives) or "nothing", ", ".join(arrays) or "nothing"
+            raise ValueError(f"work() returned {given} where produces declares {promised}")
+        for name, field in self.instance.gives.items():
+            array = arrays[name]
+            _check_array(name, field, array, frame.count)
+            array = np.ascontiguousarray(array).view()
+            array.flags.writeable = False
+            frame.arrays[name] = array
+            frame.raw.pop(name, None)
+
+    def _send(self, frame: Frame) -> None:
+        """Send a frame to one replica of every downstream block, when each has credit."""
+        for name, array in frame.arrays.items():
+            if name not in frame.raw and self._outlets:
+                frame.raw[name] = shared_part(array)
+        for edges, outlets in zip(self.instance.outputs, self._outlets, strict=True):
+            outlet = outlets[frame.sequence % len(outlets)]
+            edge = edges[frame.sequence % len(edges)]
+            assert outlet is not None
+            assert edge is not None
+            self._await(outlet)
+            outlet.send(frame.sequence, encode_parts(frame, edge.fields))
+
+    def _await(self, outlet: Outlet) -> None:
+        """Wait until the outlet has credit."""
+        began = time.perf_counter()
+        outlet.pump()
+        while not outlet.ready:
+            if self.signals.abort.is_set():
+                raise Aborted
+            wait_readable([outlet], POLL_SECONDS)
+            outlet.pump()
+        self.counters.waiting_seconds += time.perf_counter() - began
+
+    def _end(self, stream: str, sequence: int, start: int, tags: dict[str, Any]) -> Frame:
+        """Send the end of stream to every replica of every downstream block."""
+        self._sequence = None
+        frame = Frame(stream, sequence, start, 0, time.time_ns(), end=True, tags=tags)
+        for group in self._outlets:
+            for outlet in group:
+                if outlet is not None:
+                    self._await(outlet)
+                    outlet.send(sequence, encode_parts(frame))
+        return frame
+
+    def _settle(self) -> None:
+        """Stay until the readers have taken everything."""
+        for group in self._outlets:
+            for outlet in group:
+                while outlet is not None and not outlet.settled:
+                    if self.signals.abort.is_set():
+                        raise Aborted
+                    wait_readable([outlet], POLL_SECONDS)
+                    outlet.pump()
+                if outlet is not None:
+                    self.counters.malformed += outlet.malformed
+
+
+def _check_array(name: str, field: ResolvedField, array: Any, count: int) -> None:
+    if not isinstance(array, np.ndarray) or not field.accepts(array) or len(array) != count:
+        got = f"{array.dtype.name}{array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"the field {name!r} must be {field} with n = {count}, not {got}")

@@ -1,0 +1,239 @@
+"""The supervisor: directs the nodes of a run, gathers their counters, ends it cleanly whatever happens."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from blocks.runtime.node import SILENCE_SECONDS
+from blocks.runtime.plan import Plan
+from blocks.runtime.report import DeploymentError, FlowgraphError, Report, summarise
+from blocks.runtime.transport import ControlServer, Pipes
+from isac_models.errors import UserError
+
+DRAIN_SECONDS = 0.8  # after a stop request: frames under way may still be worked off
+ABORT_SECONDS = 0.6  # after an abort: threads may still notice it and blocks put their files away
+PING_SECONDS = 0.5
+STATUS_SECONDS = 0.25
+
+OnStatus = Callable[[Report], None]
+
+
+class Supervisor(threading.Thread):
+    """Runs the control dialogue. `error` holds the exception the run ended with, if any.
+
+    hello → welcome (edge tokens) → bound (endpoints) → wire (all endpoints) → status, failed,
+    interrupted … → ended by every node → commit → done → exit (final report).
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        pipes: Pipes,
+        server: ControlServer,
+        processes: Sequence[BaseProcess] = (),
+        on_status: OnStatus | None = None,
+        patience: float = 30.0,
+    ) -> None:
+        super().__init__(name="supervisor", daemon=True)
+        self.plan, self.pipes, self.server = plan, pipes, server
+        self.processes, self.on_status, self.patience = processes, on_status, patience
+        self.error: Exception | None = None
+        self.stop_requests = 0
+        self._tokens = {edge.name: secrets.token_bytes(16) for edge in plan.edges}
+        self._peers: dict[str, bytes] = {}
+        self._heard: dict[str, float] = {}
+        self._endpoints: dict[str, str] = {}
+        self._states: dict[str, dict[str, Any]] = {}
+        self._bound: set[str] = set()
+        self._ended: set[str] = set()
+        self._done: set[str] = set()
+        self._interrupted = False
+        self._aborted = False
+        self._stop_at: float | None = None
+        self._created = time.monotonic()
+        self._began: float | None = None
+        self._over: float | None = None
+        self._committed = False
+        self._state_lock = threading.Lock()
+
+    # What others call ------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Stop the graph: sources end their streams, what is under way is worked off, at most 2 s.
+
+        A second request does not wait for what is under way. Callable from any thread or a signal handler.
+        """
+        self.stop_requests += 1
+
+    def report(self) -> Report:
+        """The run so far."""
+        now = self._over or time.monotonic()
+        seconds = 0.0 if self._began is None else now - self._began
+        with self._state_lock:
+            states = dict(self._states)
+        return summarise(
+            self.plan.graph, seconds, self._interrupted, self.plan.order, self.plan.sinks, states
+        )
+
+    # The thread ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Direct the run until every node is done, failed or out of time."""
+        try:
+            self._direct()
+        except Exception as error:  # noqa: BLE001 - raised again by wait()
+            self.error = self.error or error
+        finally:
+            self._over = self._over or time.monotonic()
+            self._dismiss()
+            self.server.close()
+
+    def _direct(self) -> None:
+        pinged = shown = acted = 0.0
+        requests = 0
+        while len(self._done) < len(self.plan.nodes):
+            for peer, message in self.server.receive(0.05):
+                self._hear(peer, message)
+            now = time.monotonic()
+            if self.stop_requests > requests:
+                requests = self.stop_requests
+                self._wind_down(now, patience=DRAIN_SECONDS if requests == 1 else 0.0)
+            if self._stop_at is not None and now >= self._stop_at:
+                if self._aborted:
+                    return
+                self._abort()
+            if now - pinged > PING_SECONDS:
+                pinged = now
+                self._tell_all({"op": "ping"})
+            if now - acted > 0.1:
+                acted = now
+                self._check_nodes(now)
+            if self.on_status is not None and self._began is not None and now - shown > STATUS_SECONDS:
+                shown = now
+                self.on_status(self.report())
+
+    def _hear(self, peer: bytes, message: dict[str, Any]) -> None:
+        op = message.get("op")
+        if op == "hello":
+            self._welcome(peer, message)
+            return
+        node = next((name for name, known in self._peers.items() if known == peer), None)
+        if node is None:
+            return
+        self._heard[node] = time.monotonic()
+        if op == "bound":
+            self._endpoints.update(message["endpoints"])
+            self._bound.add(node)
+            if len(self._bound) == len(self.plan.nodes):
+                self._began = time.monotonic()
+                self._tell_all({"op": "wire", "endpoints": self._endpoints})
+        elif op == "refused":
+            self._fail(UserError(message["cause"]))
+        elif op in ("status", "done"):
+            with self._state_lock:
+                self._states.update(message["states"])
+            if op == "done":
+                self._done.add(node)
+        elif op == "failed":
+            self._fail(FlowgraphError(message["line"], message["traceback"]))
+        elif op == "interrupted":
+            self.request_stop()
+        elif op == "ended":
+            self._ended.add(node)
+            if len(self._ended) == len(self.plan.nodes) and not self._aborted:
+                self._over = time.monotonic()
+                self._committed = True
+                self._tell_all({"op": "commit"})
+
+    def _welcome(self, peer: bytes, message: dict[str, Any]) -> None:
+        node = message.get("node")
+        if node not in self.plan.nodes:
+            self.server.send(
+                peer, {"op": "exit", "error": f"the graph has no node {node!r} with a block to run"}
+            )
+        elif node in self._peers:
+            self.server.send(peer, {"op": "exit", "error": f"node {node} is running already"})
+        elif message.get("plan") != self.plan.fingerprint():
+            cause = (
+                f"node {node} built another graph: start every node with the same options, seed and scenario"
+            )
+            self.server.send(peer, {"op": "exit", "error": cause})
+            self._fail(DeploymentError(cause))
+        else:
+            self._peers[node] = peer
+            self._heard[node] = time.monotonic()
+            mine = {i.name for i in self.plan.on(node)}
+            tokens = {e.name: self._tokens[e.name] for e in self.plan.edges if {e.writer, e.reader} & mine}
+            self.server.send(peer, {"op": "welcome", "tokens": tokens})
+
+    def _check_nodes(self, now: float) -> None:
+        """A process that died or a host that fell silent ends the run, named with its blocks."""
+        for process in self.processes:
+            if not process.is_alive() and process.name not in self._done:
+                blocks = ", ".join(instance.name for instance in self.plan.on(process.name))
+                code = process.exitcode or 0
+                how = f"killed by signal {-code}" if code < 0 else f"exited with status {code}"
+                self._done.add(process.name)
+                self._fail(FlowgraphError(f"the process of block {blocks} died: {how}"))
+        for node, heard in self._heard.items():
+            if node not in self._done and now - heard > SILENCE_SECONDS:
+                blocks = ", ".join(instance.name for instance in self.plan.on(node))
+                self._done.add(node)
+                self._fail(
+                    FlowgraphError(
+                        f"node {node} (blocks {blocks}) has not been heard of for {SILENCE_SECONDS:g} s"
+                    )
+                )
+        missing = [node for node in self.plan.nodes if node not in self._peers]
+        if missing and now - self._created > self.patience and self.error is None:
+            self._fail(
+                DeploymentError(
+                    f"node {', '.join(missing)} did not come up within {self.patience:g} s: start it"
+                )
+            )
+
+    def _wind_down(self, now: float, patience: float) -> None:
+        """Let the sources end their streams; abort after `patience` seconds."""
+        self._interrupted = True
+        if self._began is None:
+            self._abort()
+        elif not self._aborted:
+            self._tell_all({"op": "drain"})
+            self._stop_at = now + patience
+
+    def _abort(self) -> None:
+        self._aborted = True
+        self._stop_at = time.monotonic() + ABORT_SECONDS
+        self._tell_all({"op": "abort"})
+
+    def _fail(self, error: Exception) -> None:
+        """Keep the first error and stop the graph."""
+        if self.error is None:
+            self.error = error
+        if not self._aborted:
+            self._abort()
+
+    def _tell_all(self, message: dict[str, Any]) -> None:
+        for peer in self._peers.values():
+            self.server.send(peer, message)
+
+    def _dismiss(self) -> None:
+        """Send every node home with the final report; processes that do not go are ended."""
+        report = self.report()
+        if isinstance(self.error, FlowgraphError):
+            self.error.report = report
+        message = {"op": "exit", "report": report.to_dict()}
+        if self.error is not None:
+            message |= {"error": str(self.error), "traceback": getattr(self.error, "traceback", "")}
+        self._tell_all(message)
+        deadline = time.monotonic() + 0.5
+        for process in self.processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+                process.join()

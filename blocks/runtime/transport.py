@@ -1,0 +1,363 @@
+"""ZeroMQ pipes: the one place that touches sockets. An edge carries frames down, acknowledgements up.
+
+Every edge is a socket pair of its own: the writer binds a ROUTER, its one reader connects a DEALER.
+The reader introduces itself with the edge's token and the sequence it wants next; the writer then
+sends at most `window` frames beyond the last acknowledgement and keeps each until acknowledged, so
+that a reader that reconnects is sent what it has not taken.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zmq
+import zmq.auth
+from zmq.auth.thread import ThreadAuthenticator
+
+from blocks.runtime.frame import (
+    ACK,
+    FRAME,
+    HELLO,
+    MAX_BYTES,
+    Frame,
+    MalformedFrame,
+    check_integer,
+    decode_header,
+    decode_parts,
+    encode_header,
+    pack,
+    unpack,
+)
+from isac_models.errors import UserError
+
+MAX_CONTROL = 16 << 20  # bytes of one control message
+LINGER_MS = 500
+
+
+class Pipes:
+    """The ZeroMQ context of one process, and the keys its tcp sockets use (None: no encryption)."""
+
+    def __init__(self, certificate: Path | None = None) -> None:
+        self.context = zmq.Context()
+        self.keys: tuple[bytes, bytes] | None = None
+        self._authenticator: ThreadAuthenticator | None = None
+        if certificate is not None:
+            self.keys = read_certificate(certificate)
+            self._authenticator = ThreadAuthenticator(self.context)
+            self._authenticator.start()
+            self._authenticator.configure_curve_callback("*", _OneKey(self.keys[0]))
+
+    def socket(self, kind: int, endpoint: str, server: bool) -> zmq.Socket[bytes]:
+        """An unconnected socket: no high-water mark (credit bounds what is in flight), encrypted on tcp."""
+        socket = self.context.socket(kind)
+        socket.set_hwm(0)
+        socket.setsockopt(zmq.LINGER, LINGER_MS)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+        if endpoint.startswith("tcp:"):
+            socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+            if self.keys is not None:
+                public, secret = self.keys
+                socket.curve_publickey, socket.curve_secretkey = public, secret
+                if server:
+                    socket.curve_server = True
+                else:
+                    socket.curve_serverkey = public
+        return socket
+
+    def bind(self, kind: int, endpoint: str) -> tuple[zmq.Socket[bytes], str]:
+        """A bound socket and the endpoint that peers connect to; a tcp port may be ``*`` or ``low-high``."""
+        socket = self.socket(kind, endpoint, server=True)
+        for candidate in _candidates(endpoint):
+            try:
+                socket.bind(candidate)
+            except zmq.ZMQError as error:
+                if error.errno == zmq.EADDRINUSE and "-" in endpoint.rpartition(":")[2]:
+                    continue
+                socket.close(0)
+                if error.errno == zmq.EADDRINUSE:
+                    raise UserError(
+                        f"{candidate} is in use by another program: choose another port"
+                    ) from None
+                raise UserError(f"cannot listen on {candidate}: {error.strerror}") from None
+            bound = socket.getsockopt(zmq.LAST_ENDPOINT)
+            assert isinstance(bound, bytes)
+            return socket, bound.rstrip(b"\0").decode()
+        socket.close(0)
+        raise UserError(f"every port of {endpoint} is in use by another program: choose other ports")
+
+    def close(self) -> None:
+        """Close the context; every socket must have been closed."""
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self.context.term()
+
+
+class _OneKey:
+    """ZAP check that admits the graph's own public key alone."""
+
+    def __init__(self, public: bytes) -> None:
+        self.public = public
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        return hmac.compare_digest(key, self.public)
+
+
+def read_certificate(path: Path) -> tuple[bytes, bytes]:
+    """(public, secret) CURVE keys of a certificate file; UserError when it holds none."""
+    try:
+        public, secret = zmq.auth.load_certificate(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no CURVE certificate can be read ({error})") from None
+    if secret is None:
+        raise UserError(f"{path}: holds no secret key; name the .key_secret file")
+    return public, secret
+
+
+def create_certificate(folder: Path, name: str) -> Path:
+    """A new CURVE key pair ``name.key_secret`` (owner-readable) in `folder`; returns its path."""
+    public, secret = zmq.auth.create_certificates(folder, name)
+    Path(public).unlink()
+    Path(secret).chmod(0o600)
+    return Path(secret)
+
+
+def _candidates(endpoint: str) -> list[str]:
+    """The endpoints to try in turn: one, or one for each port of a range ``low-high``."""
+    head, _, port = endpoint.rpartition(":")
+    if endpoint.startswith("tcp:") and "-" in port:
+        low, high = (int(text) for text in port.split("-"))
+        return [f"{head}:{number}" for number in range(low, high + 1)]
+    return [endpoint]
+
+
+class Outlet:
+    """The writer's end of one edge."""
+
+    def __init__(self, pipes: Pipes, name: str, token: bytes, endpoint: str, window: int) -> None:
+        self.name, self.token, self.window = name, token, window
+        self.malformed = 0
+        self._reader: bytes | None = None
+        self._kept: deque[tuple[int, list[Any]]] = deque()
+        self.socket, self.endpoint = pipes.bind(zmq.ROUTER, endpoint)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a reader is there and credit is left for one more frame."""
+        return self._reader is not None and len(self._kept) < self.window
+
+    @property
+    def settled(self) -> bool:
+        """Whether everything sent has been acknowledged."""
+        return not self._kept
+
+    def send(self, sequence: int, parts: list[Any]) -> None:
+        """Send a message and keep it until it is acknowledged. Call only when `ready`."""
+        self._kept.append((sequence, parts))
+        self._transmit(parts)
+
+    def _transmit(self, parts: list[Any]) -> None:
+        assert self._reader is not None
+        self.socket.send(self._reader, zmq.SNDMORE)
+        for part in parts[:-1]:
+            self.socket.send(part, zmq.SNDMORE, copy=False)
+        self.socket.send(parts[-1], copy=False)
+
+    def pump(self) -> None:
+        """Take in what the reader has sent up; what breaks the format is counted and dropped."""
+        while int(self.socket.get(zmq.EVENTS)) & zmq.POLLIN:
+            message = self.socket.recv_multipart()
+            try:
+                self._accept(message)
+            except MalformedFrame:
+                self.malformed += 1
+
+    def _accept(self, message: Sequence[bytes]) -> None:
+        if len(message) != 2:
+            raise MalformedFrame("a reader sends one part")
+        reader, header = message
+        kind, values = decode_header(header)
+        if kind == HELLO and len(values) == 3:
+            edge, token, wanted = values
+            if (
+                edge != self.name
+                or not isinstance(token, bytes)
+                or not hmac.compare_digest(token, self.token)
+            ):
+                raise MalformedFrame("a reader of another edge")
+            wanted = check_integer(wanted, "next sequence")
+            again = self._reader is not None
+            self._reader = reader
+            self._forget(wanted)
+            if again:
+                for _, parts in self._kept:
+                    self._transmit(parts)
+        elif kind == ACK and len(values) == 1 and reader == self._reader:
+            self._forget(check_integer(values[0], "acknowledged sequence"))
+        else:
+            raise MalformedFrame("not a message of this edge's reader")
+
+    def _forget(self, sequence: int) -> None:
+        """Drop every kept message before `sequence`."""
+        while self._kept and self._kept[0][0] < sequence:
+            self._kept.popleft()
+
+    def close(self) -> None:
+        """Close the socket; unsent messages linger for LINGER_MS."""
+        self.socket.close()
+
+
+class Inlet:
+    """The reader's end of one edge."""
+
+    def __init__(
+        self, pipes: Pipes, name: str, token: bytes, endpoint: str, window: int, wanted: int = 0
+    ) -> None:
+        self.name, self.token = name, token
+        self.lost = self.repeated = self.malformed = 0
+        self.remote = not endpoint.startswith("inproc:")
+        self._window = self._patience = window
+        self._batch = max(1, window // 4)
+        self._unacknowledged = 0
+        self.socket = pipes.socket(zmq.DEALER, endpoint, server=False)
+        self.socket.connect(endpoint)
+        self.ask(wanted)
+
+    def ask(self, wanted: int) -> None:
+        """Introduce this reader; the writer sends what it keeps from sequence `wanted` on."""
+        self.socket.send(encode_header(HELLO, self.name, self.token, wanted))
+
+    def _take(self) -> Frame | None:
+        """The next well-formed frame waiting, or None; malformed messages are counted and dropped."""
+        while int(self.socket.get(zmq.EVENTS)) & zmq.POLLIN:
+            message = self.socket.recv_multipart(copy=False)
+            try:
+                frame = decode_parts([part.buffer for part in message])
+            except MalformedFrame:
+                self.malformed += 1
+                continue
+            frame.raw = dict(zip(frame.arrays, message[1:], strict=True))
+            return frame
+        return None
+
+    def receive(self, expected: int, stride: int = 1) -> Frame | None:
+        """The frame with sequence `expected` (or the end of stream), or None when it is not there yet.
+
+        Repeated frames are counted and dropped. After a gap the writer is asked once to send again;
+        when it does not, the missing ones (every `stride`-th) are counted in `lost` and skipped.
+        """
+        while (frame := self._take()) is not None:
+            if frame.sequence < expected and not frame.end:
+                self.repeated += 1
+                continue
+            missing = max(0, -(-(frame.sequence - expected) // stride))
+            if missing and self._patience > 0:
+                if self._patience == self._window:
+                    self.ask(expected)
+                self._patience -= 1
+                continue
+            self.lost += missing
+            self._patience = self._window
+            return frame
+        return None
+
+    def acknowledge(self, sequence: int, now: bool = False) -> None:
+        """Everything before `sequence` is done with; sent up in batches, or at once if `now`."""
+        self._unacknowledged += 1
+        if now or self._unacknowledged >= self._batch:
+            self.socket.send(encode_header(ACK, sequence))
+            self._unacknowledged = 0
+
+    def close(self) -> None:
+        """Close the socket; the last acknowledgement lingers for LINGER_MS."""
+        self.socket.close()
+
+
+def shared_part(array: np.ndarray) -> Any:
+    """A message part that refers to `array` without copying it and can go to several outlets."""
+    return zmq.Frame(array, copy=False, track=False) if array.nbytes else b""
+
+
+def wait_readable(ends: Sequence[Outlet | Inlet], timeout: float) -> None:
+    """Return when one of the ends has something to read, or after `timeout` seconds."""
+    if len(ends) == 1:
+        ends[0].socket.poll(int(timeout * 1000))
+        return
+    poller = zmq.Poller()
+    for end in ends:
+        poller.register(end.socket, zmq.POLLIN)
+    poller.poll(int(timeout * 1000))
+
+
+class ControlServer:
+    """The supervisor's end of the control channel: small maps to and from every node."""
+
+    def __init__(self, pipes: Pipes, endpoint: str) -> None:
+        self.malformed = 0
+        self._socket, self.endpoint = pipes.bind(zmq.ROUTER, endpoint)
+
+    def receive(self, timeout: float) -> list[tuple[bytes, dict[str, Any]]]:
+        """The (peer, message) pairs that have come, waiting at most `timeout` seconds for the first."""
+        messages: list[tuple[bytes, dict[str, Any]]] = []
+        wait_until = time.monotonic() + timeout
+        while self._socket.poll(max(0, int((wait_until - time.monotonic()) * 1000)) if not messages else 0):
+            parts = self._socket.recv_multipart()
+            try:
+                content = unpack(parts[1], MAX_CONTROL) if len(parts) == 2 else None
+                if not isinstance(content, dict):
+                    raise MalformedFrame("not a map")
+                messages.append((parts[0], content))
+            except MalformedFrame:
+                self.malformed += 1
+        return messages
+
+    def send(self, peer: bytes, message: dict[str, Any]) -> None:
+        """Send a message to one node (lost if that node is gone)."""
+        self._socket.send_multipart([peer, pack(message)])
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+class ControlClient:
+    """A node's end of the control channel. Used from one thread at a time."""
+
+    def __init__(self, pipes: Pipes, endpoint: str) -> None:
+        self._socket = pipes.socket(zmq.DEALER, endpoint, server=False)
+        self._socket.connect(endpoint)
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message to the supervisor."""
+        self._socket.send(pack(message))
+
+    def receive(self, timeout: float) -> dict[str, Any] | None:
+        """The next message of the supervisor, or None after `timeout` seconds."""
+        if not self._socket.poll(int(timeout * 1000)):
+            return None
+        try:
+            content = unpack(self._socket.recv(), MAX_CONTROL)
+        except MalformedFrame:
+            return None
+        return content if isinstance(content, dict) else None
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+__all__ = [
+    "FRAME",
+    "ControlClient",
+    "ControlServer",
+    "Inlet",
+    "Outlet",
+    "Pipes",
+    "shared_part",
+    "wait_readable",
+]

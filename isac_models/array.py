@@ -20,7 +20,7 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Array:
-    """A linear array: positions p (K,) in wavelengths, complex element responses c (K,). Both are read-only."""
+    """A linear array: positions p (K,) in wavelengths, complex responses c (K,). Both are read-only."""
 
     positions: Reals
     response: NDArray[np.complex128]
@@ -40,7 +40,7 @@ class Array:
 
 @dataclass(frozen=True, eq=False)
 class Hardware:
-    """The true arrays of a monostatic ISAC base station; one and the same unless the impairment says otherwise."""
+    """The true arrays of a monostatic base station: one and the same unless the impairment says otherwise."""
 
     transmit: Array
     receive: Array
@@ -87,7 +87,7 @@ def _gain_phase(scenario: Scenario, random: np.random.Generator) -> NDArray[np.c
     """Element responses c (K,) of the gain and phase impairment."""
     gain = 1 + random.normal(0.0, scenario.gain_std, scenario.antennas)
     phase = random.normal(0.0, scenario.phase_std, scenario.antennas)
-    return gain * np.exp(1j * phase)
+    return np.asarray(gain * np.exp(1j * phase))
 
 
 def angle_grid(grid_size: int) -> Reals:

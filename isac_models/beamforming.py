@@ -32,6 +32,7 @@ def least_squares_beam(matrix: Values, mask: NDArray[np.bool_], energy: float = 
     matrix = np.asarray(matrix, np.complex128)
     conjugate = matrix.conj()
     pattern = len(matrix) * np.asarray(mask, np.float64)
+    beam: Beam
     try:
         beam = np.linalg.solve(conjugate @ matrix.T, conjugate @ pattern)
     except np.linalg.LinAlgError:
@@ -56,7 +57,7 @@ def isac_beam(radar: Values, comm: Values, rho: float, phi: float = 0.0, energy:
     if not math.isfinite(phi):
         raise UserError(f"phi must be a finite angle in radians, not {phi}")
     radar, comm = (np.asarray(beam, np.complex128) / np.linalg.norm(beam) for beam in (radar, comm))
-    beam = math.sqrt(rho) * radar + math.sqrt(1 - rho) * np.exp(1j * phi) * comm
+    beam: Beam = math.sqrt(rho) * radar + math.sqrt(1 - rho) * np.exp(1j * phi) * comm
     norm = float(np.linalg.norm(beam))
     if norm < CANCELLED:
         raise UserError(

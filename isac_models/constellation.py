@@ -50,9 +50,10 @@ class Constellation:
         Raises UserError for a message that is not below the order.
         """
         try:
-            return self.points.take(message)
+            symbols: Values = self.points.take(message)
         except IndexError:
             raise UserError(f"message {int(np.max(message))} must be below the order {self.order}") from None
+        return symbols
 
     def decide(self, received: Values, csi: Values) -> Messages:
         """Maximum-likelihood messages argmin_m |y - κ s(m)|² (Sec. III-C): received y, csi κ, (n,) to (n,).
@@ -75,7 +76,7 @@ class Constellation:
 
     def decide_exhaustive(self, received: Values, csi: Values) -> Messages:
         """The same decision by its definition: every |y - κ s(m)|² computed and compared."""
-        distance = np.abs(received[:, None] - csi[:, None] * self.points)
+        distance: Values = np.abs(received[:, None] - csi[:, None] * self.points)
         return distance.argmin(axis=1).astype(np.uint8)
 
     def bit_errors(self, sent: Messages, decided: Messages) -> int:

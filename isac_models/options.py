@@ -71,12 +71,14 @@ def _whole(text: str, low: int) -> int:
     kind = "positive whole number, such as 20000 or 1e6" if low > 0 else "whole number"
     try:
         value = Decimal(text)
-        # The order matters: an exponent of a billion must not be written out.
-        if value.is_finite() and low <= value <= LARGEST_COUNT and value == value.to_integral_value():
-            return int(value)
     except InvalidOperation:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a {kind} up to {LARGEST_COUNT}")
+        value = Decimal("nan")
+    # The order matters: an exponent of a billion must not be written out.
+    if value.is_finite() and value > LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {LARGEST_COUNT}")
+    if not (value.is_finite() and value >= low and value == value.to_integral_value()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a {kind}")
+    return int(value)
 
 
 def add_scenario_options(parser: argparse.ArgumentParser) -> None:
@@ -93,9 +95,13 @@ def add_scenario_options(parser: argparse.ArgumentParser) -> None:
 
     def add(key: str, kind: Callable[[str], Any], metavar: Any, note: str = "") -> None:
         text = Scenario.model_fields[units.field_of(key)].description
-        pair = {"nargs": 2} if isinstance(metavar, tuple) else {}
         group.add_argument(
-            _option(key), dest=key, type=kind, metavar=metavar, help=f"{note or text}: {allowed(key)}", **pair
+            _option(key),
+            dest=key,
+            type=kind,
+            nargs=2 if isinstance(metavar, tuple) else None,
+            metavar=metavar,
+            help=f"{note or text}: {allowed(key)}",
         )
 
     def choose(key: str, choices: tuple[str, ...]) -> None:
@@ -140,7 +146,7 @@ def scenario_from(args: argparse.Namespace) -> Scenario:
     except ScenarioError as error:
         message = str(error)
     for key in changes:
-        message = re.sub(rf"(^|; ){key}\b", rf"\1{_option(key)}", message)
+        message = re.sub(rf"(^|; )({key}|{units.field_of(key)})\b", rf"\1{_option(key)}", message)
     raise ScenarioError(message)
 
 

@@ -39,7 +39,7 @@ def _power(default: float, description: str) -> Any:
     return Field(default, ge=1e-12, le=1e12, description=description, json_schema_extra={"allowed": POWER})
 
 
-def _field(default: Any, allowed: str, description: str, **limits: float) -> Any:
+def _field(default: Any, allowed: str, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"allowed": allowed}, **limits)
 
 
@@ -133,8 +133,8 @@ class Scenario(BaseModel):
             if not sector_mask(grid, sector).any():
                 low, high = (math.degrees(angle) for angle in sector)
                 raise ScenarioError(
-                    f"{name} from {low:.6g}° to {high:.6g}° holds no point of the {self.grid_size}-point angle "
-                    f"grid, which has one every {180 / (self.grid_size - 1):.4g}°: widen it or raise grid_size"
+                    f"{name} from {low:.6g}° to {high:.6g}° holds no point of the {self.grid_size}-point "
+                    f"angle grid, one every {180 / (self.grid_size - 1):.4g}°: widen it or raise grid_size"
                 )
         return self
 

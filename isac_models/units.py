@@ -121,15 +121,15 @@ def shorten(value: Any) -> str:
 def _exact(unit: Unit, value: Any, noise: float) -> Any:
     """The value in human units, or None when no number near it converts back to exactly the same."""
     numbers = _numbers(value, unit.count) or []
-    exact = []
+    exact: list[float] = []
     for number in numbers:
         near = _candidates(unit.to_human(number, noise))
         found = next((candidate for candidate in near if unit.to_code(candidate, noise) == number), None)
         if found is None:
             return None
         exact.append(found)
-    found = exact[0] if unit.count == 1 else exact
-    return found if unit.accepts(found) else None
+    whole = exact[0] if unit.count == 1 else exact
+    return whole if unit.accepts(whole) else None
 
 
 def _candidates(number: float) -> Iterator[float]:

@@ -8,7 +8,9 @@ that a reader that reconnects is sent what it has not taken.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -92,10 +94,16 @@ class Pipes:
         raise UserError(f"every port of {endpoint} is in use by another program: choose other ports")
 
     def close(self) -> None:
-        """Close the context; every socket must have been closed."""
+        """Close the context; every socket must have been closed.
+
+        It is gone when the last lingering message is, which a peer that hangs can delay: a thread
+        of its own waits for that, the caller for at most LINGER_MS.
+        """
         if self._authenticator is not None:
             self._authenticator.stop()
-        self.context.term()
+        closer = threading.Thread(target=self.context.term, name="zmq-term", daemon=True)
+        closer.start()
+        closer.join(LINGER_MS / 1000)
 
 
 class _OneKey:
@@ -145,6 +153,7 @@ class Outlet:
         self._reader: bytes | None = None
         self._kept: deque[tuple[int, list[Any]]] = deque()
         self.socket, self.endpoint = pipes.bind(zmq.ROUTER, endpoint)
+        self._remote = not endpoint.startswith("inproc:")
 
     @property
     def ready(self) -> bool:
@@ -208,8 +217,12 @@ class Outlet:
             self._kept.popleft()
 
     def close(self) -> None:
-        """Close the socket; unsent messages linger for LINGER_MS."""
-        self.socket.close()
+        """Close the socket.
+
+        What is unsent lingers until the peer is gone: libzmq asserts in its session when a lingering
+        multipart message is cut off between two parts, so a time limit here could end the process.
+        """
+        self.socket.close(-1 if self._remote else 0)
 
 
 class Inlet:
@@ -230,7 +243,7 @@ class Inlet:
 
     def ask(self, wanted: int) -> None:
         """Introduce this reader; the writer sends what it keeps from sequence `wanted` on."""
-        self.socket.send(encode_header(HELLO, self.name, self.token, wanted))
+        self._send(encode_header(HELLO, self.name, self.token, wanted))
 
     def _take(self) -> Frame | None:
         """The next well-formed frame waiting, or None; malformed messages are counted and dropped."""
@@ -270,8 +283,12 @@ class Inlet:
         """Everything before `sequence` is done with; sent up in batches, or at once if `now`."""
         self._unacknowledged += 1
         if now or self._unacknowledged >= self._batch:
-            self.socket.send(encode_header(ACK, sequence))
+            self._send(encode_header(ACK, sequence))
             self._unacknowledged = 0
+
+    def _send(self, header: bytes) -> None:
+        with contextlib.suppress(zmq.Again):  # the writer is gone: nobody waits for this
+            self.socket.send(header, zmq.DONTWAIT)
 
     def close(self) -> None:
         """Close the socket; the last acknowledgement lingers for LINGER_MS."""

@@ -1,0 +1,50 @@
+"""Stream-processing blocks. ``from blocks import Demodulator`` loads that block's module only."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from blocks.communication_metrics import CommunicationMetrics
+    from blocks.constellation_probe import ConstellationProbe
+    from blocks.demodulator import Demodulator
+    from blocks.detection_map import DetectionMap
+    from blocks.detector import Detector
+    from blocks.frame_player import FramePlayer
+    from blocks.frame_recorder import FrameRecorder
+    from blocks.message_sink import MessageSink
+    from blocks.message_source import MessageSource
+    from blocks.miso_channel import MisoChannel
+    from blocks.precoder import Precoder
+    from blocks.qam_encoder import QamEncoder
+    from blocks.sensing_metrics import SensingMetrics
+    from blocks.target_reflector import TargetReflector
+
+__all__ = [
+    "CommunicationMetrics",
+    "ConstellationProbe",
+    "Demodulator",
+    "DetectionMap",
+    "Detector",
+    "FramePlayer",
+    "FrameRecorder",
+    "MessageSink",
+    "MessageSource",
+    "MisoChannel",
+    "Precoder",
+    "QamEncoder",
+    "SensingMetrics",
+    "TargetReflector",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)[1:]
+    return getattr(import_module(f"{__name__}.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

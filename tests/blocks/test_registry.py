@@ -1,0 +1,33 @@
+"""The registry of blocks that stand in for one another."""
+
+from __future__ import annotations
+
+import pytest
+
+from blocks import Demodulator, Detector, Precoder
+from blocks.registry import KINDS, check, load
+from blocks.runtime import Block
+from isac_models.errors import UserError
+
+
+def test_the_baseline_is_there() -> None:
+    assert load("precoder", "baseline") is Precoder
+    assert load("detector", "matched-filter") is Detector
+    assert load("demodulator", "ml") is Demodulator
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_entry_loads_a_block(kind: str) -> None:
+    for name in KINDS[kind]:
+        assert issubclass(load(kind, name), Block)
+
+
+def test_an_unknown_name_is_one_line_that_helps() -> None:
+    with pytest.raises(UserError, match="unknown precoder 'basline': there is baseline"):
+        load("precoder", "basline")
+
+
+def test_the_nearest_of_several_is_suggested(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "detector", {"matched-filter": "a:b", "learned": "c:d"})
+    with pytest.raises(UserError, match=r"did you mean learned\?"):
+        check("detector", "learnt")

@@ -22,8 +22,8 @@ Estimator = Literal["argmax", "softmax"]
 
 LAYOUT: tuple[Literal["C"], Literal["A"]] = ("C", "A")
 """Contiguous and aligned, as the kernels take arrays."""
-PADDING = 8
-"""The kernels take columns padded with zeros to a multiple of this many, the width of a vector register."""
+PADDING = 4
+"""The kernels take steering vectors padded with zeros to a multiple of this many elements."""
 
 
 @cache
@@ -80,8 +80,8 @@ class MatchedFilter:
         """Number of grid points outside the sector, which enter (13) with exponent 0."""
         self.outside_sum = float(grid[~mask].sum())
         """Sum of their angles in radians."""
-        padded = np.zeros((scenario.antennas, -(-self.angles.size // PADDING) * PADDING), np.complex64)
-        padded[:, : self.angles.size] = self.columns
+        padded = np.zeros((-(-scenario.antennas // PADDING) * PADDING, self.angles.size), np.complex64)
+        padded[: scenario.antennas] = self.columns
         self._real = np.ascontiguousarray(padded.real)
         self._imaginary = np.ascontiguousarray(padded.imag)
         self._angles = self.angles.astype(np.float32)

@@ -30,8 +30,6 @@ CHANNEL_STREAM = "miso_channel"
 
 LAYOUT: tuple[Literal["C"], Literal["A"]] = ("C", "A")
 """Contiguous and aligned, as the kernels take arrays."""
-PADDING = 16
-"""The kernels take arrays padded to a multiple of this many elements."""
 
 
 @cache
@@ -68,8 +66,8 @@ class TargetModel:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.hardware = hardware(scenario)
-        self._transmit = _padded(self.hardware.transmit)
-        self._receive = _padded(self.hardware.receive)
+        self._transmit = _elements(self.hardware.transmit)
+        self._receive = _elements(self.hardware.receive)
         self._same = all(map(np.array_equal, self._transmit, self._receive))
 
     def draw(self, random: Random, start: int, count: int) -> Target:
@@ -121,7 +119,7 @@ class MisoModel:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.array = hardware(scenario).transmit
-        self._array = _padded(self.array)
+        self._array = _elements(self.array)
 
     def draw(self, random: Random, start: int, count: int) -> tuple[Values, Values]:
         """Angle ϑ ~ U[sector] (n,) and gain β ~ CN(0, σ_c²) (n,), shared inside a coherence block."""
@@ -164,14 +162,14 @@ def _floats(values: Values) -> Values:
     return np.require(values, np.complex64, LAYOUT).view(np.float32)
 
 
-def _padded(array: Array) -> tuple[Values, Values, Values]:
-    """Positions (wavelengths), moduli and phases (turns) of the elements, padded with silent elements."""
-    elements = array.positions.size
-    padded = np.zeros((3, -(-elements // PADDING) * PADDING), np.float32)
-    padded[0, :elements] = array.positions
-    padded[1, :elements] = np.abs(array.response)
-    padded[2, :elements] = np.angle(array.response) / (2 * np.pi)
-    return padded[0], padded[1], padded[2]
+def _elements(array: Array) -> tuple[Values, Values, Values]:
+    """Positions (wavelengths), moduli and phases (turns) of the elements, each (K,) float32."""
+    response = array.response
+    return (
+        array.positions.astype(np.float32),
+        np.abs(response).astype(np.float32),
+        (np.angle(response) / (2 * np.pi)).astype(np.float32),
+    )
 
 
 def _blocks(start: int, count: int, coherence: int) -> tuple[int, int, Values | None]:

@@ -1,7 +1,7 @@
 """Sector-limited matched filter, eqs. (7) and (8), and the softmax angle (13).
 
-A tile of snapshots is handled together, so that every steering value loaded from memory serves all of them;
-the last tile is filled up with silent snapshots, so that all snapshots run through the same instructions.
+Snapshots lie in the vector lanes: a tile of them is transposed once, then every steering value serves the
+whole tile. The last tile is filled up with silence, so that all snapshots run through the same instructions.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numba import float32, int32
 
-from isac_models.kernels.compiling import FLOAT, REASSOCIATE, inlined, kernel, readable, types, writable
+from isac_models.kernels.compiling import FLOAT, inlined, kernel, readable, types, writable
 
-LANES = 16
-"""Grid columns are handled in groups of this many, padded with zeros."""
-
+TILE = 128
+"""Snapshots of a tile. Their correlations with one column stay in the first-level cache."""
+UNROLL = 4
+"""Elements taken in one pass over a tile; the steering vectors are padded to a multiple with zeros."""
 
 # Cephes expf on [-½ ln 2, ½ ln 2], and ln 2 in two parts.
 EXP_0 = np.float32(1.9875691500e-4)
@@ -31,60 +32,77 @@ EXP_LOWEST = np.float32(-87.0)
 
 
 @inlined
-def correlate(real: Any, imaginary: Any, row: Any, column_real: Any, column_imaginary: Any) -> None:
-    """aᴴy of every column for one snapshot y of interleaved elements; columns (K, G) split."""
-    columns = real.shape[0]
-    elements = row.shape[0] // 2
-    for g in range(columns):
-        real[g] = float32(0)
-        imaginary[g] = float32(0)
-    whole = elements // 4 * 4
-    for k in range(0, whole, 4):
-        r0, i0 = row[2 * k], row[2 * k + 1]
-        r1, i1 = row[2 * k + 2], row[2 * k + 3]
-        r2, i2 = row[2 * k + 4], row[2 * k + 5]
-        r3, i3 = row[2 * k + 6], row[2 * k + 7]
-        for g in range(columns):
-            re = real[g]
-            im = imaginary[g]
-            re += column_real[k, g] * r0 + column_imaginary[k, g] * i0
-            im += column_real[k, g] * i0 - column_imaginary[k, g] * r0
-            re += column_real[k + 1, g] * r1 + column_imaginary[k + 1, g] * i1
-            im += column_real[k + 1, g] * i1 - column_imaginary[k + 1, g] * r1
-            re += column_real[k + 2, g] * r2 + column_imaginary[k + 2, g] * i2
-            im += column_real[k + 2, g] * i2 - column_imaginary[k + 2, g] * r2
-            re += column_real[k + 3, g] * r3 + column_imaginary[k + 3, g] * i3
-            im += column_real[k + 3, g] * i3 - column_imaginary[k + 3, g] * r3
-            real[g] = re
-            imaginary[g] = im
-    for k in range(whole, elements):
-        r0, i0 = row[2 * k], row[2 * k + 1]
-        for g in range(columns):
-            real[g] += column_real[k, g] * r0 + column_imaginary[k, g] * i0
-            imaginary[g] += column_real[k, g] * i0 - column_imaginary[k, g] * r0
+def load(tile: Any, echo: Any, first: Any) -> Any:
+    """Transpose the snapshots from number `first` on into a tile; returns how many there were."""
+    count = min(TILE, echo.shape[0] - first)
+    for b in range(count):
+        for j in range(echo.shape[1]):
+            tile[j, b] = echo[first + b, j]
+    return count
+
+
+@inlined
+def correlate(real: Any, imaginary: Any, tile: Any, column_real: Any, column_imaginary: Any, g: Any) -> None:
+    """aᴴy of column g for every snapshot y of a tile."""
+    for b in range(TILE):
+        real[b] = float32(0)
+        imaginary[b] = float32(0)
+    for k in range(0, column_real.shape[0], UNROLL):
+        r0, i0 = column_real[k, g], column_imaginary[k, g]
+        r1, i1 = column_real[k + 1, g], column_imaginary[k + 1, g]
+        r2, i2 = column_real[k + 2, g], column_imaginary[k + 2, g]
+        r3, i3 = column_real[k + 3, g], column_imaginary[k + 3, g]
+        for b in range(TILE):
+            re = real[b]
+            im = imaginary[b]
+            re += r0 * tile[2 * k, b]
+            im += r0 * tile[2 * k + 1, b]
+            re += i0 * tile[2 * k + 1, b]
+            im -= i0 * tile[2 * k, b]
+            re += r1 * tile[2 * k + 2, b]
+            im += r1 * tile[2 * k + 3, b]
+            re += i1 * tile[2 * k + 3, b]
+            im -= i1 * tile[2 * k + 2, b]
+            re += r2 * tile[2 * k + 4, b]
+            im += r2 * tile[2 * k + 5, b]
+            re += i2 * tile[2 * k + 5, b]
+            im -= i2 * tile[2 * k + 4, b]
+            re += r3 * tile[2 * k + 6, b]
+            im += r3 * tile[2 * k + 7, b]
+            re += i3 * tile[2 * k + 7, b]
+            im -= i3 * tile[2 * k + 6, b]
+            real[b] = re
+            imaginary[b] = im
 
 
 @kernel(
     writable(FLOAT, 1), writable(types.int32, 1), readable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 2)
 )
 def maximum(power: Any, index: Any, echo: Any, column_real: Any, column_imaginary: Any) -> None:
-    """Largest |aᴴy|² and the first column where it occurs: echo (n, 2K); columns (K, G); results (n,)."""
-    columns = column_real.shape[1]
-    real = np.empty(columns, np.float32)
-    imaginary = np.empty(columns, np.float32)
-    level = np.empty(columns, np.int32)
-    for i in range(echo.shape[0]):
-        correlate(real, imaginary, echo[i], column_real, column_imaginary)
-        # Bit patterns of floats ≥ 0 are ordered like the floats, and integer maxima run in vector lanes.
-        best = int32(-2147483648)
-        for g in range(columns):
-            level[g] = np.float32(real[g] * real[g] + imaginary[g] * imaginary[g]).view(np.int32)
-            best = max(best, level[g])
-        where = int32(columns)
-        for g in range(columns):
-            where = min(where, int32(g) if level[g] == best else int32(columns))
-        power[i] = np.int32(best).view(np.float32)
-        index[i] = where
+    """Largest |aᴴy|² and the first column where it occurs.
+
+    echo (n, 2K); columns (K padded, G); results (n,).
+    """
+    tile = np.zeros((2 * column_real.shape[0], TILE), np.float32)
+    real = np.empty(TILE, np.float32)
+    imaginary = np.empty(TILE, np.float32)
+    best = np.empty(TILE, np.float32)
+    where = np.empty(TILE, np.int32)
+    for first in range(0, echo.shape[0], TILE):
+        count = load(tile, echo, first)
+        for b in range(TILE):
+            best[b] = float32(-1)
+            where[b] = int32(0)
+        for g in range(column_real.shape[1]):
+            correlate(real, imaginary, tile, column_real, column_imaginary, g)
+            for b in range(TILE):
+                level = real[b] * real[b] + imaginary[b] * imaginary[b]
+                better = not level <= best[b]  # NaN wins, so that it shows
+                best[b] = level if better else best[b]
+                where[b] = int32(g) if better else where[b]
+        for b in range(count):
+            power[first + b] = best[b]
+            index[first + b] = where[b]
 
 
 @inlined
@@ -112,7 +130,6 @@ def exponential(x: Any) -> Any:
     readable(FLOAT, 1),
     FLOAT,
     FLOAT,
-    math=REASSOCIATE,
 )
 def softmax_mean(
     power: Any,
@@ -126,27 +143,38 @@ def softmax_mean(
 ) -> None:
     """Largest |aᴴy|² and the softmax mean of the angle (13).
 
-    echo (n, 2K); columns (K, G), padded; angles (sector,); results (n,). The grid points outside the sector
-    enter with exponent 0: `outside` is their number, `outside_sum` the sum of their angles.
+    echo (n, 2K); columns (K padded, G); angles (G,); results (n,). The grid points outside the sector enter
+    with exponent 0: `outside` is their number, `outside_sum` the sum of their angles.
     """
     columns = column_real.shape[1]
-    sector = angles.shape[0]
-    real = np.empty(columns, np.float32)
-    imaginary = np.empty(columns, np.float32)
-    level = np.empty(columns, np.int32)
-    for i in range(echo.shape[0]):
-        correlate(real, imaginary, echo[i], column_real, column_imaginary)
-        best = int32(-2147483648)
+    tile = np.zeros((2 * column_real.shape[0], TILE), np.float32)
+    real = np.empty(TILE, np.float32)
+    imaginary = np.empty(TILE, np.float32)
+    amplitude = np.empty((columns, TILE), np.float32)
+    best = np.empty(TILE, np.float32)
+    total = np.empty(TILE, np.float32)
+    moment = np.empty(TILE, np.float32)
+    for first in range(0, echo.shape[0], TILE):
+        count = load(tile, echo, first)
+        for b in range(TILE):
+            best[b] = float32(0)
         for g in range(columns):
-            level[g] = np.float32(real[g] * real[g] + imaginary[g] * imaginary[g]).view(np.int32)
-            best = max(best, level[g])
-        largest = np.int32(best).view(np.float32)
-        amplitude = np.sqrt(largest)
-        total = outside * exponential(-amplitude)
-        moment = outside_sum * exponential(-amplitude)
-        for g in range(sector):
-            weight = exponential(np.sqrt(np.int32(level[g]).view(np.float32)) - amplitude)
-            total += weight
-            moment += weight * angles[g]
-        power[i] = largest
-        angle[i] = moment / total
+            correlate(real, imaginary, tile, column_real, column_imaginary, g)
+            for b in range(TILE):
+                size = np.sqrt(real[b] * real[b] + imaginary[b] * imaginary[b])
+                amplitude[g, b] = size
+                larger = not size <= best[b]
+                best[b] = size if larger else best[b]
+        for b in range(TILE):
+            weight = exponential(-best[b])
+            total[b] = outside * weight
+            moment[b] = outside_sum * weight
+        for g in range(columns):
+            theta = angles[g]
+            for b in range(TILE):
+                weight = exponential(amplitude[g, b] - best[b])
+                total[b] += weight
+                moment[b] += weight * theta
+        for b in range(count):
+            power[first + b] = best[b] * best[b]
+            angle[first + b] = moment[b] / total[b]

@@ -3,6 +3,9 @@
 Complex arrays come as float32 with real and imaginary part side by side: (n, 2K) for (n, K).
 An array is given by its element positions in wavelengths and the response of each element, modulus and
 phase (in turns): a(θ)_k = m_k exp(-j2π (p_k sin θ - φ_k)). Sine and cosine: Cephes sinf and cosf.
+
+Snapshots lie in the vector lanes: a tile of them is transposed, and every lane runs through the same
+instructions whether the tile is full or not.
 """
 
 from __future__ import annotations
@@ -10,13 +13,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import float32, int32
+from numba import float32, int32, int64
 
-from isac_models.kernels.compiling import FLOAT, REASSOCIATE, inlined, kernel, readable, types, writable
+from isac_models.kernels.compiling import FLOAT, inlined, kernel, readable, types, writable
+
+TILE = 64
+"""Snapshots of a tile."""
 
 HALF_PI = np.float32(np.pi / 2)
-TWO_OVER_PI = np.float32(2 / np.pi)
-# sin x on [-π/4, π/4] and cos x likewise.
+QUARTER_TURNS = np.float32(2 / np.pi)
+# sin x and cos x on [-π/4, π/4].
 SIN_3 = np.float32(-1.6666654611e-1)
 SIN_5 = np.float32(8.3321608736e-3)
 SIN_7 = np.float32(-1.9515295891e-4)
@@ -24,20 +30,17 @@ COS_4 = np.float32(4.166664568298827e-2)
 COS_6 = np.float32(-1.388731625493765e-3)
 COS_8 = np.float32(2.443315711809948e-5)
 
-LANES = 16
-"""Elements are handled in groups of this many, the width of the vector registers, padded with silent ones."""
-
 VECTOR = readable(FLOAT, 1)
 MATRIX = readable(FLOAT, 2)
 ARRAY = (VECTOR, VECTOR, VECTOR)
-"""Positions, moduli and phases of an array, padded to a multiple of LANES with modulus 0."""
+"""Positions (wavelengths), moduli and phases (turns) of an array, each (K,)."""
 
 
 @inlined
-def sine_cosine(turn: Any) -> Any:
-    """sin 2πt and cos 2πt, t in turns of any size."""
-    quarter = np.floor(turn * float32(4) + float32(0.5))
-    x = (turn * float32(4) - quarter) * HALF_PI
+def sine_cosine(quarters: Any) -> Any:
+    """Sine and cosine of an angle in quarter turns."""
+    quarter = np.floor(quarters + float32(0.5))
+    x = (quarters - quarter) * HALF_PI
     x2 = x * x
     s = x + x * x2 * (SIN_3 + x2 * (SIN_5 + x2 * SIN_7))
     c = float32(1) - float32(0.5) * x2 + x2 * x2 * (COS_4 + x2 * (COS_6 + x2 * COS_8))
@@ -51,38 +54,25 @@ def sine_cosine(turn: Any) -> Any:
 
 
 @inlined
-def steer(real: Any, imaginary: Any, sine: Any, position: Any, modulus: Any, phase: Any) -> None:
-    """a(θ) into `real` and `imaginary`, given sin θ."""
-    for first in range(0, position.shape[0], LANES):
-        for lane in range(LANES):
-            k = first + lane
-            s, c = sine_cosine(position[k] * sine - phase[k])
-            real[k] = modulus[k] * c
-            imaginary[k] = -modulus[k] * s
+def steer(real: Any, imaginary: Any, sine: Any, k: Any, position: Any, modulus: Any, phase: Any) -> None:
+    """a(θ)_k of every snapshot of a tile into `real` and `imaginary` (K, TILE), given sin θ (TILE,)."""
+    p = float32(4) * position[k]
+    f = float32(4) * phase[k]
+    m = modulus[k]
+    for b in range(TILE):
+        s, c = sine_cosine(p * sine[b] - f)
+        real[k, b] = m * c
+        imaginary[k, b] = -m * s
 
 
 @inlined
-def project(real: Any, imaginary: Any, row: Any) -> Any:
-    """aᵀx for one row x of interleaved elements."""
-    re = float32(0)
-    im = float32(0)
-    whole = row.shape[0] // 2 // LANES * LANES
-    for first in range(0, whole, LANES):
-        for lane in range(LANES):
-            k = first + lane
-            re += real[k] * row[2 * k] - imaginary[k] * row[2 * k + 1]
-            im += real[k] * row[2 * k + 1] + imaginary[k] * row[2 * k]
-    for k in range(whole, row.shape[0] // 2):
-        re += real[k] * row[2 * k] - imaginary[k] * row[2 * k + 1]
-        im += real[k] * row[2 * k + 1] + imaginary[k] * row[2 * k]
-    return re, im
-
-
-@inlined
-def sine_of(angle: Any) -> Any:
-    """sin θ, θ in radians."""
-    s, _ = sine_cosine(angle * TWO_OVER_PI * float32(0.25))
-    return s
+def project(re: Any, im: Any, real: Any, imaginary: Any, tile: Any, k: Any) -> None:
+    """Element k's part of aᵀx, added to `re` and `im` (TILE,); x (2K, TILE)."""
+    for b in range(TILE):
+        re[b] += real[k, b] * tile[2 * k, b]
+        im[b] += real[k, b] * tile[2 * k + 1, b]
+        re[b] -= imaginary[k, b] * tile[2 * k + 1, b]
+        im[b] += imaginary[k, b] * tile[2 * k, b]
 
 
 @kernel(writable(FLOAT, 2), VECTOR, VECTOR)
@@ -99,17 +89,7 @@ def precode(transmitted: Any, symbol: Any, beam: Any) -> None:
             transmitted[i, j] = re * beam[j] + im * turned[j]
 
 
-@kernel(
-    writable(FLOAT, 2),
-    MATRIX,
-    readable(types.boolean, 1),
-    VECTOR,
-    VECTOR,
-    types.boolean,
-    *ARRAY,
-    *ARRAY,
-    math=REASSOCIATE,
-)
+@kernel(writable(FLOAT, 2), MATRIX, readable(types.boolean, 1), VECTOR, VECTOR, types.boolean, *ARRAY, *ARRAY)
 def add_echo(
     echo: Any,
     transmitted: Any,
@@ -128,32 +108,54 @@ def add_echo(
 
     echo, transmitted (n, 2K); present, angle (n,); gain (2n,). `same`: both arrays are one.
     """
-    padded = send_position.shape[0]
-    real = np.empty(padded, np.float32)
-    imaginary = np.empty(padded, np.float32)
-    for i in range(echo.shape[0]):
-        if not present[i]:
-            continue
-        sine = sine_of(angle[i])
-        steer(real, imaginary, sine, send_position, send_modulus, send_phase)
-        re, im = project(real, imaginary, transmitted[i])
-        if not same:
-            steer(real, imaginary, sine, receive_position, receive_modulus, receive_phase)
-        g_re = gain[2 * i] * re - gain[2 * i + 1] * im
-        g_im = gain[2 * i] * im + gain[2 * i + 1] * re
-        elements = echo.shape[1] // 2
-        whole = elements // LANES * LANES
-        for first in range(0, whole, LANES):
-            for lane in range(LANES):
-                k = first + lane
-                echo[i, 2 * k] += g_re * real[k] - g_im * imaginary[k]
-                echo[i, 2 * k + 1] += g_re * imaginary[k] + g_im * real[k]
-        for k in range(whole, elements):
-            echo[i, 2 * k] += g_re * real[k] - g_im * imaginary[k]
-            echo[i, 2 * k + 1] += g_re * imaginary[k] + g_im * real[k]
+    elements = echo.shape[1] // 2
+    row = np.zeros(TILE, np.int64)
+    tile = np.zeros((2 * elements, TILE), np.float32)
+    real = np.empty((elements, TILE), np.float32)
+    imaginary = np.empty((elements, TILE), np.float32)
+    sine = np.zeros(TILE, np.float32)
+    g_re = np.zeros(TILE, np.float32)
+    g_im = np.zeros(TILE, np.float32)
+    re = np.empty(TILE, np.float32)
+    im = np.empty(TILE, np.float32)
+    i = 0
+    while i < echo.shape[0]:
+        # A tile holds snapshots with a target alone.
+        count = 0
+        while i < echo.shape[0] and count < TILE:
+            row[count] = i
+            count += int64(present[i])
+            i += 1
+        for b in range(count):
+            n = row[b]
+            sine[b] = angle[n]
+            g_re[b] = gain[2 * n]
+            g_im[b] = gain[2 * n + 1]
+            for j in range(2 * elements):
+                tile[j, b] = transmitted[n, j]
+        for b in range(TILE):
+            sine[b], _ = sine_cosine(sine[b] * QUARTER_TURNS)
+            re[b] = float32(0)
+            im[b] = float32(0)
+        for k in range(elements):
+            steer(real, imaginary, sine, k, send_position, send_modulus, send_phase)
+            project(re, im, real, imaginary, tile, k)
+        for b in range(TILE):
+            h = g_re[b] * re[b] - g_im[b] * im[b]
+            im[b] = g_re[b] * im[b] + g_im[b] * re[b]
+            re[b] = h
+        for k in range(elements):
+            if not same:
+                steer(real, imaginary, sine, k, receive_position, receive_modulus, receive_phase)
+            for b in range(TILE):
+                tile[2 * k, b] = re[b] * real[k, b] - im[b] * imaginary[k, b]
+                tile[2 * k + 1, b] = re[b] * imaginary[k, b] + im[b] * real[k, b]
+        for b in range(count):
+            for j in range(2 * elements):
+                echo[row[b], j] += tile[j, b]
 
 
-@kernel(writable(FLOAT, 1), writable(FLOAT, 1), MATRIX, VECTOR, VECTOR, VECTOR, *ARRAY, math=REASSOCIATE)
+@kernel(writable(FLOAT, 1), writable(FLOAT, 1), MATRIX, VECTOR, VECTOR, VECTOR, *ARRAY)
 def add_miso(
     received: Any,
     csi: Any,
@@ -169,17 +171,34 @@ def add_miso(
 
     received, csi, symbol, gain (2n,); transmitted (n, 2K); angle (n,).
     """
-    real = np.empty(position.shape[0], np.float32)
-    imaginary = np.empty(position.shape[0], np.float32)
-    for i in range(transmitted.shape[0]):
-        steer(real, imaginary, sine_of(angle[i]), position, modulus, phase)
-        re, im = project(real, imaginary, transmitted[i])
-        h_re = gain[2 * i] * re - gain[2 * i + 1] * im
-        h_im = gain[2 * i] * im + gain[2 * i + 1] * re
-        received[2 * i] += h_re
-        received[2 * i + 1] += h_im
-        s_re = symbol[2 * i]
-        s_im = symbol[2 * i + 1]
-        inverse = float32(1) / (s_re * s_re + s_im * s_im)
-        csi[2 * i] = (h_re * s_re + h_im * s_im) * inverse
-        csi[2 * i + 1] = (h_im * s_re - h_re * s_im) * inverse
+    elements = transmitted.shape[1] // 2
+    tile = np.zeros((2 * elements, TILE), np.float32)
+    real = np.empty((elements, TILE), np.float32)
+    imaginary = np.empty((elements, TILE), np.float32)
+    sine = np.zeros(TILE, np.float32)
+    re = np.empty(TILE, np.float32)
+    im = np.empty(TILE, np.float32)
+    for first in range(0, transmitted.shape[0], TILE):
+        count = min(TILE, transmitted.shape[0] - first)
+        for b in range(count):
+            sine[b] = angle[first + b]
+            for j in range(2 * elements):
+                tile[j, b] = transmitted[first + b, j]
+        for b in range(TILE):
+            sine[b], _ = sine_cosine(sine[b] * QUARTER_TURNS)
+            re[b] = float32(0)
+            im[b] = float32(0)
+        for k in range(elements):
+            steer(real, imaginary, sine, k, position, modulus, phase)
+            project(re, im, real, imaginary, tile, k)
+        for b in range(count):
+            n = first + b
+            h_re = gain[2 * n] * re[b] - gain[2 * n + 1] * im[b]
+            h_im = gain[2 * n] * im[b] + gain[2 * n + 1] * re[b]
+            received[2 * n] += h_re
+            received[2 * n + 1] += h_im
+            s_re = symbol[2 * n]
+            s_im = symbol[2 * n + 1]
+            inverse = float32(1) / (s_re * s_re + s_im * s_im)
+            csi[2 * n] = (h_re * s_re + h_im * s_im) * inverse
+            csi[2 * n + 1] = (h_im * s_re - h_re * s_im) * inverse

@@ -50,5 +50,5 @@ class DetectionMap(Block):
     def _cell(self, angle: np.ndarray) -> np.ndarray:
         """Bin of every angle; the sector's rounding and estimates at its edge fall into the outer bins."""
         low, high, bins = self._edges[0], self._edges[-1], len(self._missed)
-        cell = ((angle - low) * (bins / (high - low))).astype(np.int64)
-        return np.clip(cell, 0, bins - 1)
+        cell: np.ndarray = ((angle - low) * (bins / (high - low))).astype(np.int64)
+        return cell.clip(0, bins - 1)

@@ -13,12 +13,13 @@ from blocks.runtime.frame import Frame
 from blocks.runtime.output import check_writable
 from blocks.runtime.recording_writer import SUFFIX, RecordingWriter
 from isac_models.errors import UserError
+from isac_models.scenario import Scenario
 
 
 class FrameRecorder(Block):
     """Writes every frame, or the fields in `keep` of it, to a recording (docs/recording.md).
 
-    `about` is written ahead of the frames: a scenario under "scenario" lets a replay do without one.
+    `about` and the scenario are written ahead of the frames, so that a replay needs to be told neither.
     The recording grows as ``path + ".partial"``. It takes its name when the stream has ended; after
     an early end, what was recorded so far stays in the partial file.
 
@@ -32,6 +33,7 @@ class FrameRecorder(Block):
     def __init__(
         self,
         path: str,
+        scenario: Scenario | None = None,
         keep: Mapping[str, Field] | None = None,
         about: Mapping[str, Any] | None = None,
         name: str | None = None,
@@ -41,10 +43,13 @@ class FrameRecorder(Block):
             raise UserError("a recording cannot go to standard output, name a file")
         check_writable(path)
         check_writable(path + SUFFIX)
+        self.scenario = scenario
         self._path = path
         if keep is not None:
             self.consumes, self.consumes_all = dict(keep), False  # type: ignore[misc]
         self._about = dict(about or {})
+        if scenario is not None:
+            self._about["scenario"] = scenario.to_dict()
         self._writer: RecordingWriter | None = None
         self._done: dict[str, Any] = {}
 

@@ -119,6 +119,8 @@ class MessageSink(Block):
 
     def _small(self, picture: Picture, pixels: bytearray) -> dict[str, Any]:
         """At most 256 pixels a side, as plain values."""
+        from PIL.Image import Resampling
+
         image = picture.image(bytes(pixels)).convert("RGB")
-        image.thumbnail((256, 256), resample=0, reducing_gap=None)
+        image.thumbnail((256, 256), resample=Resampling.NEAREST)
         return {"width": image.width, "height": image.height, "rgb": image.tobytes()}

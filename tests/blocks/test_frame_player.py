@@ -30,7 +30,8 @@ def test_a_recording_is_played_to_its_end(recorded: Path, frame: int) -> None:
     player = FramePlayer(str(recorded))
     assert player.produces == {"message": Symbols()}
     assert player.about == {"seed": 5}
-    messages, tags = [], {}
+    messages: list[np.ndarray] = []
+    tags: dict[int, dict[str, object]] = {}
     while (out := player.work(frame)) is not None:
         tags |= {player.position: player.take_emitted()}
         messages.append(out["message"])

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from blocks import FrameRecorder
-from blocks.runtime import Symbols
+from blocks.runtime import Signal, Symbols
 from blocks.runtime.recording import Recording
 from isac_models.errors import UserError
+from isac_models.scenario import Scenario
 
 
 def test_frames_are_recorded_with_their_tags_and_the_run_is_described(tmp_path: Path) -> None:
@@ -36,9 +37,20 @@ def test_frames_are_recorded_with_their_tags_and_the_run_is_described(tmp_path: 
 
 
 def test_only_the_wanted_fields_are_asked_for(tmp_path: Path) -> None:
-    recorder = FrameRecorder(str(tmp_path / "a.rec"), keep={"message": Symbols()})
-    assert recorder.consumes == {"message": Symbols()}
+    keep = {"message": Symbols(), "echo": Signal("antennas")}
+    recorder = FrameRecorder(str(tmp_path / "a.rec"), Scenario(antennas=8), keep)
+    assert recorder.consumes == keep
     assert not recorder.consumes_all
+    assert recorder.resolve(keep)["echo"].shape == (8,)
+
+
+def test_the_scenario_is_recorded(tmp_path: Path) -> None:
+    scenario = Scenario.preset("impaired")
+    recorder = FrameRecorder(str(tmp_path / "a.rec"), scenario)
+    recorder.start()
+    recorder.work(message=np.zeros(4, np.uint8))
+    recorder.finish()
+    assert Scenario.from_dict(Recording(str(tmp_path / "a.rec")).about["scenario"]) == scenario
 
 
 def test_an_early_end_keeps_what_was_recorded(tmp_path: Path) -> None:

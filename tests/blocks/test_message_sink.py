@@ -44,7 +44,9 @@ def feed(
 def test_an_intact_file_arrives(tmp_path: Path, order: int, bits: int, known: bool) -> None:
     data, out = bytes(range(200)), tmp_path / "out.bin"
     sink = MessageSink(SCENARIO.replace(order=order), str(out))
-    tags = {"payload_kind": "file", "payload_bytes": 200} if known else {"payload_kind": "stream"}
+    tags: dict[str, object] = {"payload_kind": "stream"}
+    if known:
+        tags = {"payload_kind": "file", "payload_bytes": 200}
     feed(sink, data, data, bits, tags, extra=50 if known else 0)
     assert out.read_bytes() == data
     result = sink.result()

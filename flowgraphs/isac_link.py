@@ -1,0 +1,55 @@
+"""The ISAC link: messages cross a channel while their echo finds a target.
+
+python flowgraphs/isac_link.py --file picture.png --out received.png --plot link.png
+
+                                  ┌ MisoChannel ── Demodulator ┬ CommunicationMetrics
+MessageSource ─ QamEncoder ─ Precoder                          └ MessageSink (with --file)
+                                  └ TargetReflector ┬ Detector ── SensingMetrics
+                                                    └ FrameRecorder (with --record)
+"""
+
+import sys
+
+from isac_link_options import live_line, parse_arguments, run_program
+
+
+def main() -> int:
+    """Build the graph that the options ask for, run it, show what it measured."""
+    options = parse_arguments()
+
+    import blocks  # only now: --help and a mistyped option answer at once
+    from blocks.registry import load
+    from blocks.runtime import Flowgraph
+    from link_results import show_link
+
+    scenario = options.scenario
+    source = blocks.MessageSource(scenario, options.snapshots, options.file, options.as_bytes)
+    precoder = load("precoder", options.precoder)(scenario, rho=options.rho, phi=options.phi)
+    channel = blocks.MisoChannel(scenario)
+    demodulator = load("demodulator", options.demodulator)(scenario)
+    reflector = blocks.TargetReflector(scenario)
+    detector = load("detector", options.detector)(scenario, estimator=options.estimator)
+
+    graph = Flowgraph("isac-link", seed=options.seed, frame=options.frame)
+    graph.connect(source, blocks.QamEncoder(scenario), precoder)
+    graph.connect(precoder, channel, demodulator, blocks.CommunicationMetrics(scenario))
+    graph.connect(precoder, reflector, detector, blocks.SensingMetrics(scenario))
+    if options.file:
+        preview = options.plot is not None
+        graph.connect(demodulator, blocks.MessageSink(scenario, options.out, preview))
+    if options.record:
+        about = {"seed": options.seed, "program": "isac_link"}
+        graph.connect(reflector, blocks.FrameRecorder(options.record, scenario, reflector.produces, about))
+    if options.plot:
+        graph.connect(channel, blocks.ConstellationProbe())
+        graph.connect(detector, blocks.DetectionMap(scenario))
+    for name, copies in options.replicas.items():
+        graph.replicate(graph.blocks[name], copies)
+
+    with live_line(options) as line:
+        report = graph.run(options.transport, nodes=options.nodes, node=options.node, on_status=line.update)
+    return show_link(options, report, precoder, detector)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

@@ -1,0 +1,218 @@
+"""Command line of isac_link.py: options, their checks, and what a run prints."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from isac_models.errors import UserError
+from isac_models.options import Parser, add_scenario_options, count, number, scenario_from, whole
+from link_report import LiveLine
+
+DESCRIPTION = """\
+Send messages over a simulated ISAC link: one waveform carries them to a receiver and, by its echo,
+detects and locates a target. Every block is a stream block, every pipe a ZeroMQ pipe."""
+
+EXAMPLES = """\
+examples:
+  isac_link.py --file picture.png --out received.png --plot link.png
+  isac_link.py --file picture.png --out received.png --order 16 --snr-comm 8
+  isac_link.py --scenario ideal --rho 1 --snapshots 1.2e6 --json
+
+exit status: 0 done, 1 a block failed, 2 bad input, 130 stopped by Ctrl-C"""
+
+RANDOM_SNAPSHOTS = 1_000_000
+PLOT_FORMATS = (".png", ".pdf", ".svg")
+LARGEST_FRAME = 1 << 20
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options, checked, with the scenario they make as `scenario`. Exits with status 2 on bad ones."""
+    parser = Parser(
+        prog="isac_link.py",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_scenario_options(parser)
+    design = parser.add_argument_group("transmitter and receivers")
+    design.add_argument(
+        "--precoder", default="baseline", metavar="NAME", help="how the beam is made (default: %(default)s)"
+    )
+    design.add_argument(
+        "--rho",
+        type=number,
+        default=0.5,
+        metavar="R",
+        help="share of sensing in the beam, 0 … 1 (default: %(default)s)",
+    )
+    design.add_argument(
+        "--phi",
+        type=number,
+        default=0.0,
+        metavar="RAD",
+        help="phase between the two beams in radians (default: 0)",
+    )
+    design.add_argument(
+        "--detector", default="matched-filter", metavar="NAME", help="target detector (default: %(default)s)"
+    )
+    design.add_argument(
+        "--estimator",
+        default="argmax",
+        metavar="NAME",
+        help="how the detector reads the angle: argmax, softmax (default: %(default)s)",
+    )
+    design.add_argument(
+        "--demodulator", default="ml", metavar="NAME", help="symbol decision (default: %(default)s)"
+    )
+    what = parser.add_argument_group("what is sent")
+    what.add_argument(
+        "--file", metavar="IN", help="send this file; a picture goes as raw pixels, - is standard input"
+    )
+    what.add_argument("--as-bytes", action="store_true", help="send a picture file as it is, not as pixels")
+    what.add_argument("--out", metavar="OUT", help="write what is received here; - is standard output")
+    what.add_argument(
+        "--snapshots",
+        type=count,
+        metavar="N",
+        help=f"snapshots in all, also as 1e6; random messages follow the file "
+        f"(default: what the file needs, {RANDOM_SNAPSHOTS:,} without one)",
+    )
+    add_run_options(parser)
+    output = add_output_options(parser)
+    output.add_argument("--plot", metavar="FILE.png", help="draw the run (png, pdf or svg)")
+    output.add_argument(
+        "--record", metavar="FILE", help="record the radar echoes and the truth, for isac_replay.py"
+    )
+    return checked(parser, argv, _check)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """How the graph runs."""
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "--frame", type=count, default=16384, metavar="N", help="snapshots in a frame (default: %(default)s)"
+    )
+    run.add_argument(
+        "--seed",
+        type=whole,
+        default=1,
+        metavar="N",
+        help="seed of every random draw; the same seed gives the same counts (default: %(default)s)",
+    )
+    run.add_argument(
+        "--transport",
+        choices=("inproc", "ipc", "tcp"),
+        default="inproc",
+        help="threads, processes, or several hosts (default: %(default)s)",
+    )
+    run.add_argument("--nodes", metavar="FILE.toml", help="with tcp: which block lives on which node")
+    run.add_argument("--node", metavar="NAME", help="with tcp: the node that this process is")
+    run.add_argument(
+        "--replicas",
+        action="append",
+        default=[],
+        metavar="BLOCK=N",
+        help="run N copies of a block; the result is the same",
+    )
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """What is shown; returns the group, for what one program alone can write."""
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    output.add_argument("--verbose", action="store_true", help="show the traceback of a block that fails")
+    return output
+
+
+def checked(
+    parser: argparse.ArgumentParser, argv: Sequence[str] | None, check: Callable[[argparse.Namespace], None]
+) -> argparse.Namespace:
+    """The parsed options after `check`; what it refuses is one line and exit status 2."""
+    options = parser.parse_args(argv)
+    try:
+        check(options)
+    except UserError as error:
+        parser.error(str(error))
+    return options
+
+
+def _check(options: argparse.Namespace) -> None:
+    options.scenario = scenario_from(options)
+    if options.snapshots is None and options.file is None:
+        options.snapshots = RANDOM_SNAPSHOTS
+    if options.file is None and (options.out is not None or options.as_bytes):
+        given = "--as-bytes" if options.out is None else "--out"
+        raise UserError(f"{given} needs --file: random messages are no file")
+    if options.file is not None and options.file == "":
+        raise UserError("--file is empty: name a file, or - for standard input")
+    if options.out == "-" and options.json:
+        raise UserError("--out - and --json both want standard output: name a file for one of them")
+    check_run(options)
+
+
+def check_run(options: argparse.Namespace) -> None:
+    """The options that a run of any graph has."""
+    if options.frame > LARGEST_FRAME:
+        raise UserError(f"--frame {options.frame}: at most {LARGEST_FRAME} snapshots")
+    if not 0 <= options.seed < 1 << 63:
+        raise UserError(f"--seed {options.seed}: must be from 0 to {(1 << 63) - 1}")
+    if (options.nodes or options.node) and options.transport != "tcp":
+        raise UserError("--nodes and --node belong to --transport tcp")
+    if options.node and not options.nodes:
+        raise UserError("--node needs --nodes, the file that says where each block lives")
+    if options.plot is not None and os.path.splitext(options.plot)[1].lower() not in PLOT_FORMATS:
+        raise UserError(f"--plot {options.plot}: the name must end in {', '.join(PLOT_FORMATS)}")
+    options.replicas = dict(_replicas(text) for text in options.replicas)
+    written = [
+        (name, os.path.realpath(path))
+        for name in ("out", "record", "plot")
+        if (path := getattr(options, name, None)) not in (None, "-")
+    ]
+    for n, (name, path) in enumerate(written):
+        for other, same in written[:n]:
+            if path == same and os.path.isfile(path) | (not os.path.exists(path)):
+                raise UserError(f"--{other} and --{name} name the same file {path}")
+
+
+def _replicas(text: str) -> tuple[str, int]:
+    block, _, number = text.partition("=")
+    if not (block and number.isascii() and number.isdigit() and 1 <= int(number) <= 64):
+        raise UserError(f"--replicas {text}: write BLOCK=N with N from 1 to 64")
+    return block, int(number)
+
+
+def live_line(options: argparse.Namespace) -> LiveLine:
+    """The progress of a run: shown only where standard output is a terminal and nothing else owns it."""
+    silent = options.quiet or options.json or getattr(options, "out", None) == "-"
+    return LiveLine(sys.stdout.isatty() and not silent, options.snapshots)
+
+
+def run_program(main: Callable[[], int], verbose: bool | None = None) -> int:
+    """Exit status of `main`: each error a user can meet is one line on standard error."""
+    from blocks.runtime import FlowgraphError
+
+    show = "--verbose" in sys.argv if verbose is None else verbose
+    try:
+        return main()
+    except UserError as error:
+        return _fail(2, str(error), traceback.format_exc() if show else "")
+    except FlowgraphError as error:
+        return _fail(1, str(error), error.traceback if show else "")
+    except BrokenPipeError:
+        # Whoever read standard output has left; Python's own flush at exit must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _fail(130, "stopped", "")
+
+
+def _fail(status: int, message: str, trace: str) -> int:
+    if trace:
+        print(trace.rstrip(), file=sys.stderr)
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,36 @@
+"""Replay a recording of the link's radar echoes through any detector.
+
+python flowgraphs/isac_link.py --snapshots 1e6 --record echoes.rec
+python flowgraphs/isac_replay.py echoes.rec --false-alarm 1e-3 --estimator softmax
+"""
+
+import sys
+
+from isac_link_options import live_line, run_program
+from isac_replay_options import parse_arguments, recorded_scenario
+
+
+def main() -> int:
+    """Build the graph that the options ask for, run it, show what it measured."""
+    options = parse_arguments()
+
+    import blocks  # only now: --help and a mistyped option answer at once
+    from blocks.registry import load
+    from blocks.runtime import Flowgraph
+    from link_results import show_replay
+
+    player = blocks.FramePlayer(options.recording, options.salvage)
+    scenario = recorded_scenario(options, player.about)
+    detector = load("detector", options.detector)(scenario, estimator=options.estimator)
+
+    graph = Flowgraph("isac-replay", frame=options.frame)
+    graph.connect(player, detector, blocks.SensingMetrics(scenario))
+
+    options.snapshots = player.recording.snapshots
+    with live_line(options) as line:
+        report = graph.run(options.transport, on_status=line.update)
+    return show_replay(options, report, scenario, player, detector)
+
+
+if __name__ == "__main__":
+    sys.exit(run_program(main))

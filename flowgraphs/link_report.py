@@ -1,0 +1,126 @@
+"""What a run shows: a live line, a table, one JSON object. Rich loads when something is printed."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from types import TracebackType
+from typing import IO, Any
+
+LABELS = {
+    "ser": "Symbol errors (SER)",
+    "ber": "Bit errors (BER)",
+    "p_md": "Missed targets (P_md)",
+    "p_fa": "False alarms (P_fa)",
+    "rmse_rad": "Angle error, RMSE",
+}
+MEANINGS = {
+    "ser": "wrong messages",
+    "ber": "wrong bits",
+    "p_md": "targets not found",
+    "p_fa": "found, none there",
+    "rmse_rad": "of found targets",
+}
+
+
+class LiveLine:
+    """One line that follows a run; silent unless `shown` (standard output is a terminal)."""
+
+    def __init__(self, shown: bool, total: int | None) -> None:
+        self._shown = shown
+        self._total = total
+        self._progress: Any = None
+
+    def __enter__(self) -> LiveLine:
+        if self._shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+            bar = [BarColumn(bar_width=20)] if self._total else [SpinnerColumn()]
+            columns = [*bar, TextColumn("{task.fields[line]}")]
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._progress.add_task("", total=self._total, line="starting")
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def update(self, report: Any) -> None:
+        """Show the run as it stands."""
+        if self._progress is None:
+            return
+        results = {key: value for result in list(report.results.values()) for key, value in result.items()}
+        parts = [f"{report.snapshots:,} snapshots", f"{report.snapshots / max(report.seconds, 1e-9):,.0f}/s"]
+        for key, label in (("ser", "SER"), ("p_md", "P_md"), ("rmse_rad", "RMSE")):
+            if isinstance(results.get(key), float) and math.isfinite(results[key]):
+                parts.append(f"{label} {_number(key, results[key])}")
+        self._progress.update(self._task, completed=report.snapshots, line="  ".join(parts))
+
+
+def print_json(summary: dict[str, Any]) -> None:
+    """One JSON object on standard output; a rate of nothing is null."""
+    print(json.dumps(_finite(summary), allow_nan=False), flush=True)
+
+
+def print_table(summary: dict[str, Any], title: str, notes: list[str], out: IO[str] | None = None) -> None:
+    """Every rate with its 95 % interval and what theory says, for someone who sees it the first time."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    stream: Any = out or sys.stdout
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+    console = Console(file=stream, highlight=False)
+    console.print(title, style="bold", markup=False, soft_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for column in ("measured", "95 % interval", "theory"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    theory = _theory_column(summary)
+    for key, label in LABELS.items():
+        if key in summary:
+            low, high = (_number(key, summary[f"{key}_{end}"]) for end in ("low", "high"))
+            rate = _number(key, summary[key])
+            table.add_row(label, rate, f"{low} … {high}", theory.get(key, ""), MEANINGS[key])
+    console.print(table)
+    for note in notes:
+        console.print(note, markup=False, soft_wrap=True)
+
+
+def _theory_column(summary: dict[str, Any]) -> dict[str, str]:
+    """What each rate is compared with: equal to theory, not below a bound, or asked for."""
+    theory = summary.get("theory") or {}
+    column = {"p_fa": f"{_number('p_fa', summary['scenario']['false_alarm'])} asked"}
+    if "ser" in theory:
+        column["ser"] = _number("ser", theory["ser"])
+    if "p_md_genie" in theory:
+        column["p_md"] = f"≥ {_number('p_md', theory['p_md_genie'])}"
+    if "rmse_bound_rad" in theory:
+        column["rmse_rad"] = f"≥ {_number('rmse_rad', theory['rmse_bound_rad'])}"
+    return column
+
+
+def _number(key: str, value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "–"
+    if key == "rmse_rad":
+        return f"{math.degrees(value):.4g}°"
+    return f"{value:.3g}"
+
+
+def _finite(value: Any) -> Any:
+    """`value` with what JSON has no word for replaced: NaN and infinity by null, bytes left out."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items() if not isinstance(item, bytes)}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

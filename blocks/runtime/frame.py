@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 
 MAGIC = "ISAC"
 VERSION = 1
-FRAME, HELLO, ACK = 1, 2, 3
-"""Message kinds: a frame (or end of stream) down, a reader's introduction and its acknowledgements up."""
+FRAME, HELLO, ACK, LOCAL = 1, 2, 3, 4
+"""Message kinds: a frame (or end of stream) down, a reader's introduction and its acknowledgements up;
+inside one process only, the sequence number of a frame that is handed over by reference."""
 
 MAX_HEADER = 64 * 1024  # bytes
 MAX_FIELDS = 64
@@ -52,6 +53,13 @@ class Frame:
     tags: dict[str, Any] = field(default_factory=dict)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
+
+
+def only(frame: Frame, fields: Sequence[str]) -> Frame:
+    """The frame with the named fields alone, sharing their arrays."""
+    arrays = {name: frame.arrays[name] for name in fields if name in frame.arrays}
+    raw = {name: part for name, part in frame.raw.items() if name in arrays}
+    return replace(frame, tags=dict(frame.tags), arrays=arrays, raw=raw)
 
 
 def _refuse_extension(code: int, _data: bytes) -> Any:
@@ -94,7 +102,7 @@ def decode_header(data: Any) -> tuple[int, list[Any]]:
         raise MalformedFrame("not an ISAC message")
     if values[1] != VERSION:
         raise MalformedFrame(f"wire format version {values[1]!r}, this program reads version {VERSION}")
-    if values[2] not in (FRAME, HELLO, ACK):
+    if values[2] not in (FRAME, HELLO, ACK, LOCAL):
         raise MalformedFrame(f"unknown message kind {values[2]!r}")
     return values[2], values[3:]
 

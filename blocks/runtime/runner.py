@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from blocks.runtime.block import Source
-from blocks.runtime.frame import Frame, encode_parts, tags_of
+from blocks.runtime.frame import Frame, tags_of
 from blocks.runtime.plan import Instance, Plan
 from blocks.runtime.port import ResolvedField
 from blocks.runtime.report import BlockReport
-from blocks.runtime.transport import Inlet, Outlet, shared_part, wait_readable
+from blocks.runtime.transport import Inlet, Outlet, wait_readable
 
 INTERRUPTED = "interrupted"
 """Tag of an end-of-stream frame that came before the source was done."""
@@ -251,16 +251,13 @@ class Runner(threading.Thread):
 
     def _send(self, frame: Frame) -> None:
         """Send a frame to one replica of every downstream block, when each has credit."""
-        for name, array in frame.arrays.items():
-            if name not in frame.raw and self._outlets:
-                frame.raw[name] = shared_part(array)
         for edges, outlets in zip(self.instance.outputs, self._outlets, strict=True):
             outlet = outlets[frame.sequence % len(outlets)]
             edge = edges[frame.sequence % len(edges)]
             assert outlet is not None
             assert edge is not None
             self._await(outlet)
-            outlet.send(frame.sequence, encode_parts(frame, edge.fields))
+            outlet.send(frame, edge.fields)
 
     def _await(self, outlet: Outlet) -> None:
         """Wait until the outlet has credit."""
@@ -281,7 +278,7 @@ class Runner(threading.Thread):
             for outlet in group:
                 if outlet is not None:
                     self._await(outlet)
-                    outlet.send(sequence, encode_parts(frame))
+                    outlet.send(frame, ())
         return frame
 
     def _settle(self) -> None:

@@ -24,8 +24,8 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from blocks.runtime.frame import (
     ACK,
-    FRAME,
     HELLO,
+    LOCAL,
     MAX_BYTES,
     Frame,
     MalformedFrame,
@@ -33,6 +33,8 @@ from blocks.runtime.frame import (
     decode_header,
     decode_parts,
     encode_header,
+    encode_parts,
+    only,
     pack,
     unpack,
 )
@@ -144,8 +146,12 @@ def _candidates(endpoint: str) -> list[str]:
     return [endpoint]
 
 
+_SHELVES: dict[bytes, dict[int, Frame]] = {}
+"""Frames under way inside this process, by edge token: their pipe carries the sequence number alone."""
+
+
 class Outlet:
-    """The writer's end of one edge."""
+    """The writer's end of one edge. Inside a process frames are handed over by reference."""
 
     def __init__(self, pipes: Pipes, name: str, token: bytes, endpoint: str, window: int) -> None:
         self.name, self.token, self.window = name, token, window
@@ -154,6 +160,9 @@ class Outlet:
         self._kept: deque[tuple[int, list[Any]]] = deque()
         self.socket, self.endpoint = pipes.bind(zmq.ROUTER, endpoint)
         self._remote = not endpoint.startswith("inproc:")
+        self._shelf: dict[int, Frame] = {}
+        if not self._remote:
+            _SHELVES[token] = self._shelf
 
     @property
     def ready(self) -> bool:
@@ -165,9 +174,17 @@ class Outlet:
         """Whether everything sent has been acknowledged."""
         return not self._kept
 
-    def send(self, sequence: int, parts: list[Any]) -> None:
-        """Send a message and keep it until it is acknowledged. Call only when `ready`."""
-        self._kept.append((sequence, parts))
+    def send(self, frame: Frame, fields: Sequence[str]) -> None:
+        """Send the named fields of a frame and keep them until acknowledged. Call only when `ready`."""
+        if self._remote:
+            for name in fields:
+                if name not in frame.raw and name in frame.arrays:
+                    frame.raw[name] = _shared_part(frame.arrays[name])
+            parts = encode_parts(frame, fields)
+        else:
+            self._shelf[frame.sequence] = only(frame, fields)
+            parts = [encode_header(LOCAL, frame.sequence)]
+        self._kept.append((frame.sequence, parts))
         self._transmit(parts)
 
     def _transmit(self, parts: list[Any]) -> None:
@@ -214,7 +231,7 @@ class Outlet:
     def _forget(self, sequence: int) -> None:
         """Drop every kept message before `sequence`."""
         while self._kept and self._kept[0][0] < sequence:
-            self._kept.popleft()
+            self._shelf.pop(self._kept.popleft()[0], None)
 
     def close(self) -> None:
         """Close the socket.
@@ -222,6 +239,7 @@ class Outlet:
         What is unsent lingers until the peer is gone: libzmq asserts in its session when a lingering
         multipart message is cut off between two parts, so a time limit here could end the process.
         """
+        _SHELVES.pop(self.token, None)
         self.socket.close(-1 if self._remote else 0)
 
 
@@ -248,15 +266,24 @@ class Inlet:
     def _take(self) -> Frame | None:
         """The next well-formed frame waiting, or None; malformed messages are counted and dropped."""
         while int(self.socket.get(zmq.EVENTS)) & zmq.POLLIN:
-            message = self.socket.recv_multipart(copy=False)
             try:
-                frame = decode_parts([part.buffer for part in message])
+                return self._decode(self.socket.recv_multipart(0, not self.remote))
             except MalformedFrame:
                 self.malformed += 1
-                continue
+        return None
+
+    def _decode(self, message: list[Any]) -> Frame:
+        if self.remote:
+            frame = decode_parts([part.buffer for part in message])
             frame.raw = dict(zip(frame.arrays, message[1:], strict=True))
             return frame
-        return None
+        kind, values = decode_header(message[0])
+        if kind != LOCAL or len(values) != 1 or len(message) != 1:
+            raise MalformedFrame("not a frame of this process")
+        held = _SHELVES.get(self.token, {}).get(check_integer(values[0], "sequence"))
+        if held is None:
+            raise MalformedFrame("a frame that the writer does not hold")
+        return held
 
     def receive(self, expected: int, stride: int = 1) -> Frame | None:
         """The frame with sequence `expected` (or the end of stream), or None when it is not there yet.
@@ -295,9 +322,11 @@ class Inlet:
         self.socket.close()
 
 
-def shared_part(array: np.ndarray) -> Any:
+def _shared_part(array: np.ndarray) -> Any:
     """A message part that refers to `array` without copying it and can go to several outlets."""
-    return zmq.Frame(array, copy=False, track=False) if array.nbytes else b""
+    if not array.nbytes:
+        return b""
+    return zmq.Frame(np.asarray(array, array.dtype.newbyteorder("<"), order="C"), copy=False, track=False)
 
 
 def wait_readable(ends: Sequence[Outlet | Inlet], timeout: float) -> None:
@@ -366,15 +395,3 @@ class ControlClient:
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
-
-
-__all__ = [
-    "FRAME",
-    "ControlClient",
-    "ControlServer",
-    "Inlet",
-    "Outlet",
-    "Pipes",
-    "shared_part",
-    "wait_readable",
-]

@@ -283,7 +283,7 @@ class Inlet:
         held = _SHELVES.get(self.token, {}).get(check_integer(values[0], "sequence"))
         if held is None:
             raise MalformedFrame("a frame that the writer does not hold")
-        return held
+        return only(held, list(held.arrays))
 
     def receive(self, expected: int, stride: int = 1) -> Frame | None:
         """The frame with sequence `expected` (or the end of stream), or None when it is not there yet.

@@ -205,15 +205,30 @@ class _Maximum:
         # |z_g|² = share_g ρ with ρ ~ Gamma(rank, 1) independent of the direction.
         share = outputs.real**2 + outputs.imag**2
         share /= length.sum(axis=1)[:, None]
-        nearest = level / float(self.power.max())
-        span = self.rank + 12 * math.sqrt(self.rank) + 60
-        grid = np.linspace(nearest, nearest + span, TABLE_POINTS)
-        table = _log_gamma_tail(self.rank, grid) + nearest
-        with np.errstate(divide="ignore"):
-            probability = np.exp(np.interp(level / share, grid, table, right=-np.inf))
+        probability = self._tail_probability(level, share)
         single = self._single(level)
         relative = np.divide(1.0, single, out=np.zeros_like(single), where=single > 0)
         return probability * relative, probability.max(axis=1)
+
+    def _tail_probability(self, level: float, share: Values) -> Values:
+        """P(share ρ > level) relative to max P_g, elementwise, from a table in x = level / share.
+
+        Interpolated linearly, to a few parts in 10⁵ of the value; 0 where it is below e⁻⁶⁰ of the largest.
+        """
+        nearest = level / float(self.power.max())
+        span = self.rank + 12 * math.sqrt(self.rank) + 60
+        table = np.exp(
+            _log_gamma_tail(self.rank, np.linspace(nearest, nearest + span, TABLE_POINTS)) + nearest
+        )
+        table[-1] = 0.0
+        with np.errstate(divide="ignore"):
+            place = (level / share - nearest) * ((TABLE_POINTS - 1) / span)
+        np.clip(place, 0, TABLE_POINTS - 1, out=place)
+        below = np.minimum(place.astype(np.int32), TABLE_POINTS - 2)
+        place -= below
+        values: Values = table.take(below)
+        values += np.diff(table).take(below) * place
+        return values
 
 
 def _log_gamma_tail(shape: int, x: Values) -> Values:

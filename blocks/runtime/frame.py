@@ -66,6 +66,22 @@ def _refuse_extension(code: int, _data: bytes) -> Any:
     raise MalformedFrame(f"extension type {code} is not part of the format")
 
 
+def _strange(values: Any) -> str | None:
+    """What in msgpack-able `values` the format does not carry although msgpack does, if anything."""
+    left = [values]
+    while left:
+        value = left.pop()
+        if isinstance(value, dict):
+            if not all(isinstance(key, str) for key in value):
+                return "map keys must be strings"
+            left.extend(value.values())
+        elif isinstance(value, list | tuple):
+            left.extend(value)
+        elif isinstance(value, msgpack.Timestamp | msgpack.ExtType):
+            return "extension types are not part of the format"
+    return None
+
+
 def pack(values: Any) -> bytes:
     """msgpack bytes of plain values; NumPy scalars become Python ones. TypeError for anything else."""
 
@@ -74,7 +90,10 @@ def pack(values: Any) -> bytes:
             return value.item()
         raise TypeError(f"cannot be sent: {type(value).__name__} (use numbers, strings, bytes, lists, dicts)")
 
-    return bytes(msgpack.packb(values, use_bin_type=True, default=plain))
+    data = bytes(msgpack.packb(values, use_bin_type=True, default=plain))
+    if reason := _strange(values):
+        raise TypeError(f"cannot be sent: {reason}")
+    return data
 
 
 def unpack(data: Any, limit: int = MAX_HEADER) -> Any:
@@ -83,11 +102,14 @@ def unpack(data: Any, limit: int = MAX_HEADER) -> Any:
     if size > limit:
         raise MalformedFrame(f"header of {size} bytes, the limit is {limit}")
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_refuse_extension)
+        values = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_refuse_extension)
     except MalformedFrame:
         raise
     except Exception as error:  # noqa: BLE001 - the library raises many kinds; each means the same here
         raise MalformedFrame(f"not msgpack: {type(error).__name__}") from None
+    if reason := _strange(values):  # msgpack reads its own timestamps and byte keys without asking
+        raise MalformedFrame(reason)
+    return values
 
 
 def encode_header(kind: int, *values: Any) -> bytes:
@@ -100,9 +122,9 @@ def decode_header(data: Any) -> tuple[int, list[Any]]:
     values = unpack(data)
     if not isinstance(values, list) or len(values) < 3 or values[0] != MAGIC:
         raise MalformedFrame("not an ISAC message")
-    if values[1] != VERSION:
+    if type(values[1]) is not int or values[1] != VERSION:
         raise MalformedFrame(f"wire format version {values[1]!r}, this program reads version {VERSION}")
-    if values[2] not in (FRAME, HELLO, ACK, LOCAL):
+    if type(values[2]) is not int or values[2] not in (FRAME, HELLO, ACK, LOCAL):
         raise MalformedFrame(f"unknown message kind {values[2]!r}")
     return values[2], values[3:]
 
@@ -110,15 +132,27 @@ def decode_header(data: Any) -> tuple[int, list[Any]]:
 def _wire_array(name: str, array: np.ndarray) -> np.ndarray:
     """`array` little-endian and C-contiguous, uncopied when it already is."""
     dtype = array.dtype.newbyteorder("<")
+    if not 1 <= array.ndim <= MAX_DIMENSIONS:
+        raise ValueError(f"field {name!r} has {array.ndim} dimensions, not 1 … {MAX_DIMENSIONS}")
     if dtype.str not in DTYPES:
         raise TypeError(f"field {name!r} has dtype {array.dtype}, which the wire format does not carry")
     return np.asarray(array, dtype=dtype, order="C")
 
 
 def encode_parts(frame: Frame, fields: Sequence[str] | None = None) -> list[Any]:
-    """Message parts [header, array, …] of a frame, the arrays uncopied; only `fields` if given."""
+    """Message parts [header, array, …] of a frame, the arrays uncopied; only `fields` if given.
+
+    Raises TypeError or ValueError for what a reader would refuse: it could never be delivered.
+    """
     names = list(frame.arrays) if fields is None else [name for name in fields if name in frame.arrays]
     layout, parts = [], []
+    size = sum(frame.arrays[name].nbytes for name in names)
+    if size > MAX_BYTES:
+        raise ValueError(f"a frame of {size} bytes, the limit is {MAX_BYTES}: use smaller frames")
+    if len(names) > MAX_FIELDS:
+        raise ValueError(f"a frame of {len(names)} fields, the limit is {MAX_FIELDS}")
+    for name in [frame.stream, *names]:
+        check_name(name, f"{name!r}")
     for name in names:
         array = _wire_array(name, frame.arrays[name])
         layout.append([name, array.dtype.str, list(array.shape[1:])])
@@ -159,7 +193,10 @@ def _array(name: str, code: Any, tail: Any, count: int, part: memoryview) -> np.
     if part.nbytes != prod(shape) * dtype.itemsize:
         raise MalformedFrame(f"field {name}: {part.nbytes} bytes do not fill {dtype}{shape}")
     if part.nbytes == 0:
-        array = np.empty(shape, dtype)
+        try:
+            array = np.empty(shape, dtype)
+        except ValueError:
+            raise MalformedFrame(f"field {name}: shape {shape} is larger than an array can be") from None
     else:
         array = np.frombuffer(part, dtype).reshape(shape)
     if dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
@@ -193,8 +230,6 @@ def decode_parts(parts: Sequence[Any]) -> Frame:
     )
     if not isinstance(end, bool) or not isinstance(tags, dict) or not isinstance(layout, list):
         raise MalformedFrame("end must be a flag, tags a map, fields a list")
-    if any(not isinstance(key, str) for key in tags):
-        raise MalformedFrame("tag names must be strings")
     if len(layout) > MAX_FIELDS or len(layout) != len(parts) - 1:
         raise MalformedFrame(f"{len(layout)} fields in {len(parts) - 1} parts (at most {MAX_FIELDS})")
     if end and (layout or count):

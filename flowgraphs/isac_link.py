@@ -10,7 +10,7 @@ MessageSource ─ QamEncoder ─ Precoder                          └ MessageSi
 
 import sys
 
-from isac_link_options import live_line, parse_arguments, run_program
+from isac_link_options import live_line, parse_arguments, replicate, run_program
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
     from link_results import show_link
 
     scenario = options.scenario
-    source = blocks.MessageSource(scenario, options.snapshots, options.file, options.as_bytes)
+    source = blocks.MessageSource(scenario, *options.sent)
     precoder = load("precoder", options.precoder)(scenario, rho=options.rho, phi=options.phi)
     channel = blocks.MisoChannel(scenario)
     demodulator = load("demodulator", options.demodulator)(scenario)
@@ -43,8 +43,7 @@ def main() -> int:
     if options.plot:
         graph.connect(channel, blocks.ConstellationProbe())
         graph.connect(detector, blocks.DetectionMap(scenario))
-    for name, copies in options.replicas.items():
-        graph.replicate(graph.blocks[name], copies)
+    replicate(graph, options.replicas)
 
     with live_line(options) as line:
         report = graph.run(options.transport, nodes=options.nodes, node=options.node, on_status=line.update)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import importlib.util
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from isac_models.errors import UserError
 from isac_models.options import Parser, add_scenario_options, count, number, scenario_from, whole
 from link_report import LiveLine
+
+if TYPE_CHECKING:
+    from blocks.runtime import Flowgraph
 
 DESCRIPTION = """\
 Send messages over a simulated ISAC link: one waveform carries them to a receiver and, by its echo,
@@ -27,6 +33,7 @@ exit status: 0 done, 1 a block failed, 2 bad input, 130 stopped by Ctrl-C"""
 RANDOM_SNAPSHOTS = 1_000_000
 PLOT_FORMATS = (".png", ".pdf", ".svg")
 LARGEST_FRAME = 1 << 20
+LARGEST_ARRAY = 1 << 28  # bytes of one field of one frame
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -153,6 +160,28 @@ def _check(options: argparse.Namespace) -> None:
     if options.out == "-" and options.json:
         raise UserError("--out - and --json both want standard output: name a file for one of them")
     check_run(options)
+    largest = LARGEST_ARRAY // (8 * options.scenario.antennas)
+    if options.frame > largest:
+        raise UserError(
+            f"--frame {options.frame}: at most {largest} with {options.scenario.antennas} antennas"
+        )
+    options.sent = (options.snapshots, options.file, options.as_bytes)
+    if options.nodes:
+        _leave_files_to_their_nodes(options)
+
+
+def _leave_files_to_their_nodes(options: argparse.Namespace) -> None:
+    """With several hosts, IN need exist and OUT be writable only where the source and the sink live."""
+    from pathlib import Path
+
+    from blocks.runtime.deployment import Deployment
+
+    deployment = Deployment.load(Path(options.nodes))
+    here = deployment.nodes[deployment.node(options.node)].blocks
+    if "message_source" not in here:
+        options.sent = (1, None, False)  # stands for the source that runs elsewhere
+    if "message_sink" not in here:
+        options.out = None
 
 
 def check_run(options: argparse.Namespace) -> None:
@@ -163,10 +192,10 @@ def check_run(options: argparse.Namespace) -> None:
         raise UserError(f"--seed {options.seed}: must be from 0 to {(1 << 63) - 1}")
     if (options.nodes or options.node) and options.transport != "tcp":
         raise UserError("--nodes and --node belong to --transport tcp")
-    if options.node and not options.nodes:
-        raise UserError("--node needs --nodes, the file that says where each block lives")
-    if options.plot is not None and os.path.splitext(options.plot)[1].lower() not in PLOT_FORMATS:
-        raise UserError(f"--plot {options.plot}: the name must end in {', '.join(PLOT_FORMATS)}")
+    if bool(options.node) != bool(options.nodes):
+        raise UserError("--nodes, the file that says where each block lives, and --node go together")
+    if options.plot is not None:
+        _check_plot(options.plot)
     options.replicas = dict(_replicas(text) for text in options.replicas)
     written = [
         (name, os.path.realpath(path))
@@ -177,6 +206,25 @@ def check_run(options: argparse.Namespace) -> None:
         for other, same in written[:n]:
             if path == same and os.path.isfile(path) | (not os.path.exists(path)):
                 raise UserError(f"--{other} and --{name} name the same file {path}")
+
+
+def _check_plot(path: str) -> None:
+    if os.path.splitext(path)[1].lower() not in PLOT_FORMATS:
+        raise UserError(f"--plot {path}: the name must end in {', '.join(PLOT_FORMATS)}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError("--plot needs matplotlib: pip install 'isac-blocks[plot]'")
+    from blocks.runtime.output import check_writable
+
+    check_writable(path)
+
+
+def replicate(graph: Flowgraph, replicas: dict[str, int]) -> None:
+    """Run the named blocks of the graph in several copies. Raises UserError for a name that is none."""
+    for name, copies in replicas.items():
+        if name not in graph.blocks:
+            nearest = difflib.get_close_matches(name, graph.blocks, n=1, cutoff=0)[0]
+            raise UserError(f"--replicas: the graph has no block {name!r} (did you mean {nearest}?)")
+        graph.replicate(graph.blocks[name], copies)
 
 
 def _replicas(text: str) -> tuple[str, int]:

@@ -9,18 +9,11 @@ from types import TracebackType
 from typing import IO, Any
 
 LABELS = {
-    "ser": "Symbol errors (SER)",
-    "ber": "Bit errors (BER)",
-    "p_md": "Missed targets (P_md)",
-    "p_fa": "False alarms (P_fa)",
-    "rmse_rad": "Angle error, RMSE",
-}
-MEANINGS = {
-    "ser": "wrong messages",
-    "ber": "wrong bits",
-    "p_md": "targets not found",
-    "p_fa": "found, none there",
-    "rmse_rad": "of found targets",
+    "ser": "Symbols decided wrongly, SER",
+    "ber": "Bits decided wrongly, BER",
+    "p_md": "Targets missed, P_md",
+    "p_fa": "False alarms, P_fa",
+    "rmse_rad": "Angle error of found targets, RMSE",
 }
 
 
@@ -78,17 +71,18 @@ def print_table(summary: dict[str, Any], title: str, notes: list[str], out: IO[s
         stream.reconfigure(errors="replace")
     console = Console(file=stream, highlight=False)
     console.print(title, style="bold", markup=False, soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
     table.add_column("", no_wrap=True)
     for column in ("measured", "95 % interval", "theory"):
         table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
     theory = _theory_column(summary)
     for key, label in LABELS.items():
         if key in summary:
             low, high = (_number(key, summary[f"{key}_{end}"]) for end in ("low", "high"))
             rate = _number(key, summary[key])
-            table.add_row(label, rate, f"{low} … {high}", theory.get(key, ""), MEANINGS[key])
+            table.add_row(label, rate, f"{low} … {high}", theory.get(key, ""))
+    if any(text.startswith("≥") for text in theory.values()):
+        table.caption = "≥ marks a bound: with this beam no receiver does better."
     console.print(table)
     for note in notes:
         console.print(note, markup=False, soft_wrap=True)

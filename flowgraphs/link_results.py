@@ -25,8 +25,10 @@ def show_link(options: argparse.Namespace, report: Report, precoder: Any, detect
     summary = {
         **{key: getattr(options, key) for key in choices},
         **_measured(options, report, scenario, detector),
-        "theory": link_theory(scenario, precoder.beam, detector.matched_filter),
+        "theory": None,
     }
+    if not report.interrupted:  # Ctrl-C means now
+        summary["theory"] = link_theory(scenario, precoder.beam, detector.matched_filter)
     notes = []
     if options.file:
         summary["file"] = _transfer(options, report)

@@ -27,7 +27,7 @@ def record(path: Path, sizes: tuple[int, ...] = SIZES, complete: bool = True) ->
     writer = RecordingWriter(str(path))
     start = 0
     for sequence, size in enumerate(sizes):
-        arrays = {
+        arrays: dict[str, np.ndarray] = {
             "message": np.arange(start, start + size, dtype=np.uint8),
             "echo": np.full((size, 4), start + 1j, dtype=np.complex64),
         }

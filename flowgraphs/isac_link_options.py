@@ -255,6 +255,8 @@ def run_program(main: Callable[[], int], verbose: bool | None = None) -> int:
         # Whoever read standard output has left; Python's own flush at exit must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a full disk while the plot is written
+        return _fail(1, str(error), traceback.format_exc() if show else "")
     except KeyboardInterrupt:
         return _fail(130, "stopped", "")
 

@@ -77,7 +77,7 @@ class Constellation:
     def decide_exhaustive(self, received: Values, csi: Values) -> Messages:
         """The same decision by its definition: every |y - κ s(m)|² computed and compared."""
         distance: Values = np.abs(received[:, None] - csi[:, None] * self.points)
-        return distance.argmin(axis=1).astype(np.uint8)
+        return np.asarray(distance.argmin(axis=1), np.uint8)
 
     def bit_errors(self, sent: Messages, decided: Messages) -> int:
         """Number of bits in which two sequences of messages (n,) differ."""

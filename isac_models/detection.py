@@ -85,6 +85,7 @@ class MatchedFilter:
         self._real = np.ascontiguousarray(padded.real)
         self._imaginary = np.ascontiguousarray(padded.imag)
         self._angles = self.angles.astype(np.float32)
+        _kernels()  # loaded now, so that no stream waits for it and processes made later inherit it
 
     @cached_property
     def threshold(self) -> Threshold:

@@ -56,6 +56,11 @@ def _kernels() -> ModuleType:
     return philox
 
 
+def preload() -> None:
+    """Load the compiled kernels now instead of with the first draw."""
+    _kernels()
+
+
 class SnapshotRandom:
     """Counter-based draws of one stream.
 

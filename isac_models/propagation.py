@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isac_models import draws
 from isac_models.array import Array, hardware
 from isac_models.draws import Random
 from isac_models.scenario import Scenario
@@ -37,6 +38,12 @@ def _kernels() -> ModuleType:
     from isac_models.kernels import propagation  # here, because it imports numba
 
     return propagation
+
+
+def preload() -> None:
+    """Load the compiled kernels now: no stream waits for them, and processes made later inherit them."""
+    _kernels()
+    draws.preload()
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class TargetModel:
         self._transmit = _elements(self.hardware.transmit)
         self._receive = _elements(self.hardware.receive)
         self._same = all(map(np.array_equal, self._transmit, self._receive))
+        preload()
 
     def draw(self, random: Random, start: int, count: int) -> Target:
         """Target of snapshots start … start + count - 1: t ~ Bern(½), θ ~ U[sector], α ~ CN(0, σ_r²).
@@ -120,6 +128,7 @@ class MisoModel:
         self.scenario = scenario
         self.array = hardware(scenario).transmit
         self._array = _elements(self.array)
+        preload()
 
     def draw(self, random: Random, start: int, count: int) -> tuple[Values, Values]:
         """Angle ϑ ~ U[sector] (n,) and gain β ~ CN(0, σ_c²) (n,), shared inside a coherence block."""

@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 from blocks.runtime.block import Block, Source
 from blocks.runtime.deployment import Deployment
+from blocks.runtime.frame import MalformedFrame, check_name
 from blocks.runtime.plan import Fields, Plan, check_complete, fields_after, make_plan
 from blocks.runtime.port import GraphError
 from blocks.runtime.report import DeploymentError, Report
@@ -34,8 +35,14 @@ class Flowgraph:
     """
 
     def __init__(self, name: str, seed: int = 0, frame: int = 16384, window: int = 4) -> None:
-        if frame < 1 or window < 1:
-            raise GraphError("frame and window must be at least 1")
+        try:
+            check_name(name, f"flowgraph name {name!r}")
+        except MalformedFrame as error:
+            raise GraphError(f"{error}: use a letter, then letters, digits, _ . or -") from None
+        rules: list[tuple[str, object, int]] = [("seed", seed, 0), ("frame", frame, 1), ("window", window, 1)]
+        for what, number, least in rules:
+            if not isinstance(number, int) or number < least:
+                raise GraphError(f"{what} must be a whole number, at least {least}, not {number!r}")
         self.name, self.seed, self.frame, self.window = name, seed, frame, window
         self.blocks: dict[str, Block] = {}
         self._parents: dict[str, str] = {}
@@ -51,25 +58,28 @@ class Flowgraph:
         """Connect blocks in a row; fields, dtypes and shapes are checked as far as a source is known.
 
         Raises GraphError naming both blocks and the field for a missing field, a wrong dtype or
-        shape; for a cycle, a second input, two blocks of one name.
+        shape; for a cycle, a second input, two blocks of one name. The graph is then as it was before.
         """
         if len(chain) < 2:
             raise GraphError("connect at least two blocks")
+        named = dict(self.blocks)
         for block in chain:
-            if self.blocks.get(block.name, block) is not block:
+            _check_block(block)
+            if named.setdefault(block.name, block) is not block:
                 raise GraphError(f"two blocks are called {block.name}: give one another name=")
-        for writer, reader in pairwise(chain):
-            self._check_edge(writer, reader)
-            self.blocks.setdefault(writer.name, writer)
-            self.blocks.setdefault(reader.name, reader)
-            self._parents[reader.name] = writer.name
-            self._readers.setdefault(writer.name, []).append(reader.name)
-            try:
+        readers = {name: list(names) for name, names in self._readers.items()}
+        before = dict(self.blocks), dict(self._parents), readers, dict(self._available)
+        try:
+            for writer, reader in pairwise(chain):
+                self._check_edge(writer, reader)
+                self.blocks.setdefault(writer.name, writer)
+                self.blocks.setdefault(reader.name, reader)
+                self._parents[reader.name] = writer.name
+                self._readers.setdefault(writer.name, []).append(reader.name)
                 self._spread(writer.name)
-            except GraphError:
-                del self._parents[reader.name]
-                self._readers[writer.name].remove(reader.name)
-                raise
+        except GraphError:
+            self.blocks, self._parents, self._readers, self._available = before
+            raise
         return self
 
     def _check_edge(self, writer: Block, reader: Block) -> None:
@@ -103,7 +113,7 @@ class Flowgraph:
         """Run `replicas` copies of a block, frame s on copy s mod replicas; the result is the same."""
         if replicas < 1:
             raise GraphError(f"{block.name}: replicas must be at least 1")
-        if not block.replicable:
+        if not block.replicable or isinstance(block, Source):
             raise GraphError(f"{block.name} keeps state between frames and cannot be replicated")
         self._replicas[block.name] = replicas
         return self
@@ -207,3 +217,13 @@ class Flowgraph:
             self.wait()
         elif self._run is not None:
             self._run.close()
+
+
+def _check_block(block: object) -> None:
+    """What is connected is a block that was made, not its class or something else."""
+    if isinstance(block, type):
+        raise GraphError(f"{block.__name__} is a class: connect {block.__name__}(…), a block made of it")
+    if not isinstance(block, Block):
+        raise GraphError(f"a {type(block).__name__} is not a block")
+    if not hasattr(block, "name"):
+        raise GraphError(f"{type(block).__name__}.__init__ must call super().__init__()")

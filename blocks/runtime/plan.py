@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from math import gcd
 
 from blocks.runtime.block import Block, Source
-from blocks.runtime.port import GraphError, ResolvedField
+from blocks.runtime.frame import DTYPES, MAX_DIMENSIONS, MAX_FIELDS, check_name
+from blocks.runtime.port import Field, GraphError, ResolvedField
 
 Fields = dict[str, ResolvedField]
 
@@ -86,9 +87,29 @@ class Plan:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def _resolved(block: Block, declared: Mapping[str, Field]) -> Fields:
+    """The declared fields of a block; GraphError for one that no frame can carry."""
+    fields: Fields = {}
+    for name in declared:
+        try:
+            check_name(name, "its name")
+            fields |= block.resolve({name: declared[name]})
+            if fields[name].dtype.str not in DTYPES:
+                raise ValueError(f"its dtype must be one of {', '.join(DTYPES)}")
+            if len(fields[name].shape) >= MAX_DIMENSIONS or min(fields[name].shape, default=0) < 0:
+                raise ValueError(f"its shape must have less than {MAX_DIMENSIONS} sizes, none negative")
+        except GraphError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise GraphError(
+                f"{block.name} declares the field {name!r}, which cannot be sent: {error}"
+            ) from None
+    return fields
+
+
 def fields_after(block: Block, before: Fields | None, upstream: str) -> Fields:
     """The fields that leave `block` when `before` reaches it; GraphError names what does not fit."""
-    takes, gives = block.resolve(block.consumes), block.resolve(block.produces)
+    takes, gives = _resolved(block, block.consumes), _resolved(block, block.produces)
     before = before or {}
     for name, wanted in takes.items():
         given = before.get(name)
@@ -132,6 +153,14 @@ def _needed(name: str, blocks: Mapping[str, Block], readers: Mapping[str, Sequen
     return None if block.consumes_all else (below - set(block.produces)) | set(block.consumes)
 
 
+def _copy(block: Block) -> Block:
+    """A replica; GraphError when a block says that it is replicable and is not."""
+    try:
+        return copy.deepcopy(block)
+    except Exception as error:  # noqa: BLE001 - whatever a block's parts raise, it cannot be replicated
+        raise GraphError(f"{block.name} cannot be replicated: {error}") from None
+
+
 def make_plan(
     graph: str,
     seed: int,
@@ -152,7 +181,7 @@ def make_plan(
     for name, block in blocks.items():
         count = replicas.get(name, 1)
         for index in range(count):
-            one = block if index == 0 else copy.deepcopy(block)
+            one = block if index == 0 else _copy(block)
             one.bind(seed)
             key = instance_name(name, index)
             instances[key] = Instance(
@@ -168,6 +197,8 @@ def make_plan(
         for reader in readers.get(name, ()):
             wanted = _needed(reader, blocks, readers)
             carried = tuple(key for key in available[name] if wanted is None or key in wanted)
+            if len(carried) > MAX_FIELDS:
+                raise GraphError(f"{name} sends {len(carried)} fields to {reader}, the limit is {MAX_FIELDS}")
             ours, theirs = replicas.get(name, 1), replicas.get(reader, 1)
             common = gcd(ours, theirs)
             table: list[list[Edge | None]] = [

@@ -46,7 +46,7 @@ class FrameRecorder(Block):
         self.scenario = scenario
         self._path = path
         if keep is not None:
-            self.consumes, self.consumes_all = dict(keep), False  # type: ignore[misc]
+            self.consumes, self.consumes_all = dict(keep), False
         self._about = dict(about or {})
         if scenario is not None:
             self._about["scenario"] = scenario.to_dict()

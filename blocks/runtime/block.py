@@ -38,7 +38,7 @@ class Block:
     """Fields that `work` takes as keyword arguments."""
     produces: Mapping[str, Field] = NO_TAGS
     """Fields that `work` returns."""
-    consumes_all: ClassVar[bool] = False
+    consumes_all: bool = False
     """Whether `work` is given every field that reaches the block, declared or not."""
     replicable: ClassVar[bool] = False
     """True when `work` depends on its arguments, `random` and `position` only."""

@@ -12,10 +12,11 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from blocks.runtime.control import ControlClient
 from blocks.runtime.plan import Plan
 from blocks.runtime.report import DeploymentError, FlowgraphError, Report
 from blocks.runtime.runner import Runner, Signals
-from blocks.runtime.transport import ControlClient, Inlet, Outlet, Pipes
+from blocks.runtime.transport import Inlet, Outlet, Pipes
 from isac_models.errors import UserError
 
 TICK_SECONDS = 0.01  # how late the end of a thread may be noticed

@@ -11,12 +11,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
+from blocks.runtime.control import ControlServer
 from blocks.runtime.deployment import Deployment
 from blocks.runtime.node import Node, node_process
 from blocks.runtime.plan import Plan
 from blocks.runtime.report import FlowgraphError, Report
 from blocks.runtime.supervisor import OnStatus, Supervisor
-from blocks.runtime.transport import ControlServer, Pipes
+from blocks.runtime.transport import Pipes
 from isac_models.errors import UserError
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from math import lcm
 from typing import Any
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from blocks.runtime.block import Source
-from blocks.runtime.frame import Frame, tags_of
+from blocks.runtime.failure import Failure, failure_of
+from blocks.runtime.frame import Frame, pack, tags_of, unpack
 from blocks.runtime.plan import Instance, Plan
 from blocks.runtime.port import ResolvedField
 from blocks.runtime.report import BlockReport
@@ -24,21 +24,9 @@ INTERRUPTED = "interrupted"
 """Tag of an end-of-stream frame that came before the source was done."""
 POLL_SECONDS = 0.05  # how late a thread may notice that the graph stops
 ASK_AGAIN_SECONDS = 1.0  # silence after which a reader on ipc or tcp asks its writer again
+CONNECT_SECONDS = 30.0  # how long a writer waits for its reader to introduce itself
 RESULT_SECONDS = 0.25  # how often a block is asked for its result while it runs
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a block failed: `frame` is the sequence number at hand, None outside of `work`."""
-
-    block: str
-    frame: int | None
-    cause: str
-    traceback: str
-
-    def __str__(self) -> str:
-        where = "" if self.frame is None else f" at frame {self.frame}"
-        return f"block {self.block} failed{where}: {self.cause}"
+MAX_RESULT = 1 << 20  # bytes of one block's result
 
 
 class Aborted(Exception):
@@ -75,7 +63,7 @@ class Runner(threading.Thread):
         self.counters = BlockReport()
         self.result: dict[str, Any] | None = None
         self.failure: Failure | None = None
-        self.ended = False
+        self.ended = self._closed = False
         self._outlets = [[outlets[e.name] if e else None for e in group] for group in instance.outputs]
         self._open_inlet = open_inlet
         self._inlets: list[Inlet | None] = []
@@ -90,25 +78,27 @@ class Runner(threading.Thread):
         """The thread's life."""
         try:
             self._inlets = [self._open_inlet(e.name) if e else None for e in self.instance.inputs]
+            # What an earlier run of the same block may have left.
+            self.block.position, self.block.tags = 0, {}
+            self.block.take_emitted()
             self.block.start()
             end = self._produce() if isinstance(self.block, Source) else self._transform()
             self._settle()
-            self.result = self.block.result()
+            self.result = self._measure()
             self.ended = True
-            while not self.signals.commit.wait(POLL_SECONDS):
-                if self.signals.abort.is_set():
-                    raise Aborted
+            self._await_commit(end)
             self.block.tags = end.tags
             if end.tags.get(INTERRUPTED):
+                self._closed = True
                 self.block.abort()
             else:
                 self.block.finish()
-            self.result = self.block.result()
+                self._closed = True
+            self.result = self._measure()
         except Aborted:
             self._stop_early()
         except BaseException as error:  # noqa: BLE001 - a block's SystemExit must not end the thread unseen
-            cause = " ".join(f"{type(error).__name__}: {error}".split())
-            self.failure = Failure(self.block.name, self._sequence, cause, traceback.format_exc())
+            self._fail(error, self._sequence)
             self._stop_early()
         finally:
             for end_point in [*self._inlets, *(o for group in self._outlets for o in group)]:
@@ -116,14 +106,38 @@ class Runner(threading.Thread):
                     end_point.close()
 
     def _stop_early(self) -> None:
-        """Give the block its last word; keep what it has measured."""
+        """Keep what the block has measured; let it put its files away, whatever else failed."""
         try:
-            self.result = self.block.result()
-            self.block.abort()
-        except Exception as error:  # noqa: BLE001 - reported like any failure of the block
-            if self.failure is None:
-                cause = f"{type(error).__name__}: {error}"
-                self.failure = Failure(self.block.name, None, cause, traceback.format_exc())
+            self.result = self._measure()
+        except BaseException as error:  # noqa: BLE001 - reported like any failure of the block
+            self._fail(error, None)
+        try:
+            if not self._closed:
+                self.block.abort()
+        except BaseException as error:  # noqa: BLE001 - likewise
+            self._fail(error, None)
+
+    def _fail(self, error: BaseException, frame: int | None) -> None:
+        """Remember the block's first failure."""
+        if self.failure is None:
+            self.failure = failure_of(self.block.name, frame, error)
+
+    def _measure(self) -> dict[str, Any] | None:
+        """The block's result now, as plain values of our own that the block does not change any more."""
+        result = self.block.result()
+        if result is not None and not isinstance(result, dict):
+            raise TypeError(f"result() must return a dict or None, not {type(result).__name__}")
+        data = pack(result)
+        if len(data) > MAX_RESULT:
+            raise ValueError(f"result() of {len(data)} bytes, the limit is {MAX_RESULT}")
+        plain: dict[str, Any] | None = unpack(data, MAX_RESULT)
+        return plain
+
+    def _emitted(self) -> dict[str, Any]:
+        """The tags that the block has emitted, as they arrive whatever the transport."""
+        emitted = self.block.take_emitted()
+        tags: dict[str, Any] = unpack(pack(emitted)) if emitted else emitted
+        return tags
 
     # Sources ---------------------------------------------------------------------------------
 
@@ -139,12 +153,12 @@ class Runner(threading.Thread):
             arrays = self._timed(partial(block.work, self.plan.frame))
             count = len(next(iter(arrays.values()))) if arrays else 0
             if not arrays or count == 0:
-                return self._end(stream, sequence, start, block.take_emitted())
+                return self._end(stream, sequence, start, self._emitted())
             if count > self.plan.frame:
                 raise ValueError(
                     f"work() gave {count} snapshots where at most {self.plan.frame} were asked for"
                 )
-            frame = Frame(stream, sequence, start, count, time.time_ns(), tags=block.take_emitted())
+            frame = Frame(stream, sequence, start, count, time.time_ns(), tags=self._emitted())
             self._add(frame, arrays)
             self._send(frame)
             self._count(count)
@@ -168,7 +182,7 @@ class Runner(threading.Thread):
             block.position, block.tags = frame.start, frame.tags
             wanted = frame.arrays if block.consumes_all else {k: frame.arrays[k] for k in self.instance.takes}
             arrays = self._timed(partial(block.work, **wanted))
-            frame.tags = tags_of(frame.tags, block.take_emitted())
+            frame.tags = tags_of(frame.tags, self._emitted())
             self._add(frame, arrays or {})
             self._send(frame)
             inlet.acknowledge(sequence + 1)
@@ -182,9 +196,7 @@ class Runner(threading.Thread):
                 while not (last := self._receive(other, frame.sequence, 1)).end:
                     self.counters.repeated_frames += 1
                 frame.tags = tags_of(last.tags, frame.tags)
-        end = self._end(
-            frame.stream, frame.sequence, frame.start, tags_of(frame.tags, self.block.take_emitted())
-        )
+        end = self._end(frame.stream, frame.sequence, frame.start, tags_of(frame.tags, self._emitted()))
         for one in self._inlets:
             if one is not None:
                 one.acknowledge(frame.sequence + 1, now=True)
@@ -201,7 +213,7 @@ class Runner(threading.Thread):
                 if self.signals.abort.is_set():
                     raise Aborted
                 now = time.perf_counter()
-                if inlet.remote and now - asked > ASK_AGAIN_SECONDS:
+                if (inlet.remote or inlet.gap) and now - asked > ASK_AGAIN_SECONDS:
                     inlet.ask(expected)
                     asked = now
                 wait_readable([inlet], POLL_SECONDS)
@@ -222,18 +234,22 @@ class Runner(threading.Thread):
     # Both ------------------------------------------------------------------------------------
 
     def _timed(self, call: Callable[[], Mapping[str, np.ndarray] | None]) -> Mapping[str, np.ndarray] | None:
+        """What `work` returns, and how long it took."""
         began = time.perf_counter()
         try:
-            return call()
+            arrays = call()
         finally:
             self.counters.busy_seconds += time.perf_counter() - began
+        if arrays is not None and not isinstance(arrays, Mapping):
+            raise TypeError(f"work() must return a dict of arrays or None, not {type(arrays).__name__}")
+        return arrays
 
     def _count(self, snapshots: int) -> None:
         self.counters.frames += 1
         self.counters.snapshots += snapshots
         now = time.monotonic()
         if now >= self._result_due:
-            self.result = self.block.result()
+            self.result = self._measure()
             self._result_due = now + RESULT_SECONDS
 
     def _add(self, frame: Frame, arrays: Mapping[str, np.ndarray]) -> None:
@@ -266,6 +282,11 @@ class Runner(threading.Thread):
         while not outlet.ready:
             if self.signals.abort.is_set():
                 raise Aborted
+            if not outlet.connected and time.perf_counter() - began > CONNECT_SECONDS:
+                raise TimeoutError(
+                    f"{outlet.name.partition('>')[2]} has not connected to {outlet.endpoint} "
+                    f"in {CONNECT_SECONDS:g} s: can its host reach this address?"
+                )
             wait_readable([outlet], POLL_SECONDS)
             outlet.pump()
         self.counters.waiting_seconds += time.perf_counter() - began
@@ -280,6 +301,18 @@ class Runner(threading.Thread):
                     self._await(outlet)
                     outlet.send(frame, ())
         return frame
+
+    def _await_commit(self, end: Frame) -> None:
+        """Wait until the whole graph has ended. A lost acknowledgement would keep a writer from it."""
+        asked = time.perf_counter()
+        while not self.signals.commit.wait(POLL_SECONDS):
+            if self.signals.abort.is_set():
+                raise Aborted
+            if time.perf_counter() - asked > ASK_AGAIN_SECONDS:
+                asked = time.perf_counter()
+                for inlet in self._inlets:
+                    if inlet is not None and inlet.remote:
+                        inlet.ask(end.sequence + 1)
 
     def _settle(self) -> None:
         """Stay until the readers have taken everything."""

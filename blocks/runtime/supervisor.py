@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from blocks.runtime.control import ControlServer
 from blocks.runtime.node import SILENCE_SECONDS
 from blocks.runtime.plan import Plan
 from blocks.runtime.report import DeploymentError, FlowgraphError, Report, summarise
-from blocks.runtime.transport import ControlServer, Pipes
+from blocks.runtime.transport import Pipes
 from isac_models.errors import UserError
 
 DRAIN_SECONDS = 0.8  # after a stop request: frames under way may still be worked off

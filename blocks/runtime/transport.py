@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hmac
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,12 +34,9 @@ from blocks.runtime.frame import (
     encode_header,
     encode_parts,
     only,
-    pack,
-    unpack,
 )
 from isac_models.errors import UserError
 
-MAX_CONTROL = 16 << 20  # bytes of one control message
 LINGER_MS = 500
 
 
@@ -72,6 +68,16 @@ class Pipes:
                     socket.curve_server = True
                 else:
                     socket.curve_serverkey = public
+        return socket
+
+    def listen(self, endpoint: str) -> tuple[zmq.Socket[bytes], str]:
+        """A bound socket that knows its peers apart, and the endpoint that they connect to."""
+        return self.bind(zmq.ROUTER, endpoint)
+
+    def dial(self, endpoint: str) -> zmq.Socket[bytes]:
+        """A socket connected to one that listens."""
+        socket = self.socket(zmq.DEALER, endpoint, server=False)
+        socket.connect(endpoint)
         return socket
 
     def bind(self, kind: int, endpoint: str) -> tuple[zmq.Socket[bytes], str]:
@@ -158,7 +164,7 @@ class Outlet:
         self.malformed = 0
         self._reader: bytes | None = None
         self._kept: deque[tuple[int, list[Any]]] = deque()
-        self.socket, self.endpoint = pipes.bind(zmq.ROUTER, endpoint)
+        self.socket, self.endpoint = pipes.listen(endpoint)
         self._remote = not endpoint.startswith("inproc:")
         self._shelf: dict[int, Frame] = {}
         if not self._remote:
@@ -168,6 +174,11 @@ class Outlet:
     def ready(self) -> bool:
         """Whether a reader is there and credit is left for one more frame."""
         return self._reader is not None and len(self._kept) < self.window
+
+    @property
+    def connected(self) -> bool:
+        """Whether a reader has introduced itself."""
+        return self._reader is not None
 
     @property
     def settled(self) -> bool:
@@ -255,9 +266,13 @@ class Inlet:
         self._window = self._patience = window
         self._batch = max(1, window // 4)
         self._unacknowledged = 0
-        self.socket = pipes.socket(zmq.DEALER, endpoint, server=False)
-        self.socket.connect(endpoint)
+        self.socket = pipes.dial(endpoint)
         self.ask(wanted)
+
+    @property
+    def gap(self) -> bool:
+        """Whether frames are missing that the writer has been asked for."""
+        return self._patience < self._window
 
     def ask(self, wanted: int) -> None:
         """Introduce this reader; the writer sends what it keeps from sequence `wanted` on."""
@@ -269,7 +284,9 @@ class Inlet:
             try:
                 return self._decode(self.socket.recv_multipart(0, not self.remote))
             except MalformedFrame:
-                self.malformed += 1
+                # A writer that stops early takes its frames with it.
+                if self.remote or self.token in _SHELVES:
+                    self.malformed += 1
         return None
 
     def _decode(self, message: list[Any]) -> Frame:
@@ -338,60 +355,3 @@ def wait_readable(ends: Sequence[Outlet | Inlet], timeout: float) -> None:
     for end in ends:
         poller.register(end.socket, zmq.POLLIN)
     poller.poll(int(timeout * 1000))
-
-
-class ControlServer:
-    """The supervisor's end of the control channel: small maps to and from every node."""
-
-    def __init__(self, pipes: Pipes, endpoint: str) -> None:
-        self.malformed = 0
-        self._socket, self.endpoint = pipes.bind(zmq.ROUTER, endpoint)
-
-    def receive(self, timeout: float) -> list[tuple[bytes, dict[str, Any]]]:
-        """The (peer, message) pairs that have come, waiting at most `timeout` seconds for the first."""
-        messages: list[tuple[bytes, dict[str, Any]]] = []
-        wait_until = time.monotonic() + timeout
-        while self._socket.poll(max(0, int((wait_until - time.monotonic()) * 1000)) if not messages else 0):
-            parts = self._socket.recv_multipart()
-            try:
-                content = unpack(parts[1], MAX_CONTROL) if len(parts) == 2 else None
-                if not isinstance(content, dict):
-                    raise MalformedFrame("not a map")
-                messages.append((parts[0], content))
-            except MalformedFrame:
-                self.malformed += 1
-        return messages
-
-    def send(self, peer: bytes, message: dict[str, Any]) -> None:
-        """Send a message to one node (lost if that node is gone)."""
-        self._socket.send_multipart([peer, pack(message)])
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
-
-
-class ControlClient:
-    """A node's end of the control channel. Used from one thread at a time."""
-
-    def __init__(self, pipes: Pipes, endpoint: str) -> None:
-        self._socket = pipes.socket(zmq.DEALER, endpoint, server=False)
-        self._socket.connect(endpoint)
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Send a message to the supervisor."""
-        self._socket.send(pack(message))
-
-    def receive(self, timeout: float) -> dict[str, Any] | None:
-        """The next message of the supervisor, or None after `timeout` seconds."""
-        if not self._socket.poll(int(timeout * 1000)):
-            return None
-        try:
-            content = unpack(self._socket.recv(), MAX_CONTROL)
-        except MalformedFrame:
-            return None
-        return content if isinstance(content, dict) else None
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()

@@ -1,0 +1,41 @@
+"""Why a block failed, in one line that can be printed and sent whatever was raised."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+
+LONGEST_CAUSE = 1000  # characters
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a block failed: `frame` is the sequence number at hand, None outside of `work`."""
+
+    block: str
+    frame: int | None
+    cause: str
+    traceback: str
+
+    def __str__(self) -> str:
+        where = "" if self.frame is None else f" at frame {self.frame}"
+        return f"block {self.block} failed{where}: {self.cause}"
+
+
+def failure_of(block: str, frame: int | None, error: BaseException) -> Failure:
+    """The failure that `error`, being handled now, is."""
+    return Failure(block, frame, cause_of(error), _printable("".join(traceback.format_exception(error))))
+
+
+def cause_of(error: BaseException) -> str:
+    """What was raised, in one line."""
+    try:
+        text = " ".join(str(error).split())[:LONGEST_CAUSE]
+    except Exception:  # noqa: BLE001 - an exception whose own text fails
+        text = ""
+    return _printable(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _printable(text: str) -> str:
+    """Text that can be encoded: the name of a file may hold what cannot."""
+    return text.encode("utf-8", "backslashreplace").decode()

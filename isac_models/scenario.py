@@ -97,20 +97,20 @@ class Scenario(BaseModel):
         except ValidationError as error:
             raise ScenarioError(_one_line(error, given)) from None
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _plain(cls, value: Any) -> Any:
-        """Lists, NumPy scalars and arrays as the plain values that strict validation takes."""
-        if isinstance(value, np.generic | np.ndarray):
-            value = value.tolist()
-        return tuple(value) if isinstance(value, list) else value
-
     @field_validator("order", mode="before")
     @classmethod
     def _whole_order(cls, value: Any) -> Any:
         if type(value) is not int:
             raise ValueError("not an integer")  # 4.0 equals a literal 4
         return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        """Lists, NumPy scalars and arrays as the plain values that strict validation takes; comes first."""
+        if isinstance(value, np.generic | np.ndarray):
+            value = value.tolist()
+        return tuple(value) if isinstance(value, list) else value
 
     @field_validator("target_sector", "comm_sector")
     @classmethod

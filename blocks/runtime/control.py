@@ -16,7 +16,7 @@ class ControlServer:
 
     def __init__(self, pipes: Pipes, endpoint: str) -> None:
         self.malformed = 0
-        self._socket, self.endpoint = pipes.listen(endpoint)
+        self._socket, self.endpoint = pipes.listen(endpoint, MAX_CONTROL)
 
     def receive(self, timeout: float) -> list[tuple[bytes, dict[str, Any]]]:
         """The (peer, message) pairs that have come, waiting at most `timeout` seconds for the first."""
@@ -46,7 +46,7 @@ class ControlClient:
     """A node's end of the control channel. Used from one thread at a time."""
 
     def __init__(self, pipes: Pipes, endpoint: str) -> None:
-        self._socket = pipes.dial(endpoint)
+        self._socket = pipes.dial(endpoint, MAX_CONTROL)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message to the supervisor."""

@@ -26,6 +26,7 @@ from blocks.runtime.frame import (
     HELLO,
     LOCAL,
     MAX_BYTES,
+    MAX_HEADER,
     Frame,
     MalformedFrame,
     check_integer,
@@ -38,27 +39,32 @@ from blocks.runtime.frame import (
 from isac_models.errors import UserError
 
 LINGER_MS = 500
+MAX_WAITING = 1000  # messages of one peer that a server has not read
 
 
 class Pipes:
     """The ZeroMQ context of one process, and the keys its tcp sockets use (None: no encryption)."""
 
     def __init__(self, certificate: Path | None = None) -> None:
+        self.keys = None if certificate is None else read_certificate(certificate)
         self.context = zmq.Context()
-        self.keys: tuple[bytes, bytes] | None = None
         self._authenticator: ThreadAuthenticator | None = None
-        if certificate is not None:
-            self.keys = read_certificate(certificate)
+        if self.keys is not None:
             self._authenticator = ThreadAuthenticator(self.context)
             self._authenticator.start()
             self._authenticator.configure_curve_callback("*", _OneKey(self.keys[0]))
 
-    def socket(self, kind: int, endpoint: str, server: bool) -> zmq.Socket[bytes]:
-        """An unconnected socket: no high-water mark (credit bounds what is in flight), encrypted on tcp."""
+    def _socket(self, kind: int, endpoint: str, largest: int, server: bool) -> zmq.Socket[bytes]:
+        """An unconnected socket, encrypted on tcp. Credit bounds what is in flight, not a high-water mark.
+
+        A peer that sends a part of more than `largest` bytes is cut off, one that floods a server waits.
+        """
         socket = self.context.socket(kind)
         socket.set_hwm(0)
+        if server:
+            socket.setsockopt(zmq.RCVHWM, MAX_WAITING)
         socket.setsockopt(zmq.LINGER, LINGER_MS)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_BYTES)
+        socket.setsockopt(zmq.MAXMSGSIZE, largest)
         if endpoint.startswith("tcp:"):
             socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
             if self.keys is not None:
@@ -70,19 +76,18 @@ class Pipes:
                     socket.curve_serverkey = public
         return socket
 
-    def listen(self, endpoint: str) -> tuple[zmq.Socket[bytes], str]:
-        """A bound socket that knows its peers apart, and the endpoint that they connect to."""
-        return self.bind(zmq.ROUTER, endpoint)
-
-    def dial(self, endpoint: str) -> zmq.Socket[bytes]:
-        """A socket connected to one that listens."""
-        socket = self.socket(zmq.DEALER, endpoint, server=False)
+    def dial(self, endpoint: str, largest: int) -> zmq.Socket[bytes]:
+        """A socket connected to one that listens, taking message parts of at most `largest` bytes."""
+        socket = self._socket(zmq.DEALER, endpoint, largest, server=False)
         socket.connect(endpoint)
         return socket
 
-    def bind(self, kind: int, endpoint: str) -> tuple[zmq.Socket[bytes], str]:
-        """A bound socket and the endpoint that peers connect to; a tcp port may be ``*`` or ``low-high``."""
-        socket = self.socket(kind, endpoint, server=True)
+    def listen(self, endpoint: str, largest: int) -> tuple[zmq.Socket[bytes], str]:
+        """A bound socket that knows its peers apart, and the endpoint that they connect to.
+
+        A tcp port may be ``*`` or ``low-high``; message parts may have at most `largest` bytes.
+        """
+        socket = self._socket(zmq.ROUTER, endpoint, largest, server=True)
         for candidate in _candidates(endpoint):
             try:
                 socket.bind(candidate)
@@ -164,7 +169,7 @@ class Outlet:
         self.malformed = 0
         self._reader: bytes | None = None
         self._kept: deque[tuple[int, list[Any]]] = deque()
-        self.socket, self.endpoint = pipes.listen(endpoint)
+        self.socket, self.endpoint = pipes.listen(endpoint, MAX_HEADER)
         self._remote = not endpoint.startswith("inproc:")
         self._shelf: dict[int, Frame] = {}
         if not self._remote:
@@ -263,16 +268,16 @@ class Inlet:
         self.name, self.token = name, token
         self.lost = self.repeated = self.malformed = 0
         self.remote = not endpoint.startswith("inproc:")
-        self._window = self._patience = window
+        self._gap: int | None = None  # the first frame that came when an earlier one was expected
         self._batch = max(1, window // 4)
         self._unacknowledged = 0
-        self.socket = pipes.dial(endpoint)
+        self.socket = pipes.dial(endpoint, MAX_BYTES)
         self.ask(wanted)
 
     @property
     def gap(self) -> bool:
         """Whether frames are missing that the writer has been asked for."""
-        return self._patience < self._window
+        return self._gap is not None
 
     def ask(self, wanted: int) -> None:
         """Introduce this reader; the writer sends what it keeps from sequence `wanted` on."""
@@ -305,21 +310,23 @@ class Inlet:
     def receive(self, expected: int, stride: int = 1) -> Frame | None:
         """The frame with sequence `expected` (or the end of stream), or None when it is not there yet.
 
-        Repeated frames are counted and dropped. After a gap the writer is asked once to send again;
-        when it does not, the missing ones (every `stride`-th) are counted in `lost` and skipped.
+        Repeated frames are counted and dropped. After a gap the writer is asked to send again. What
+        comes then begins with the oldest frame it still keeps: those before that one (every
+        `stride`-th) are counted in `lost` and skipped.
         """
         while (frame := self._take()) is not None:
             if frame.sequence < expected and not frame.end:
                 self.repeated += 1
                 continue
             missing = max(0, -(-(frame.sequence - expected) // stride))
-            if missing and self._patience > 0:
-                if self._patience == self._window:
-                    self.ask(expected)
-                self._patience -= 1
+            if missing and self._gap is None:
+                self._gap = frame.sequence
+                self.ask(expected)
                 continue
+            if missing and self._gap is not None and frame.sequence > self._gap:
+                continue  # was under way when the writer was asked, and comes again
             self.lost += missing
-            self._patience = self._window
+            self._gap = None
             return frame
         return None
 

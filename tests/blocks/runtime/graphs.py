@@ -13,7 +13,7 @@ import numpy as np
 
 from blocks.runtime import Block, Count, Field, Flowgraph, Real, Signal, Source
 
-DEADLINE = 60.0
+DEADLINE = 20.0
 """Seconds after which a test gives up on what should have come at once."""
 TRANSPORTS = ("inproc", "ipc", "tcp")
 
@@ -82,7 +82,7 @@ class Sink(Block):
             "index": Count(), "double": Count(), "noise": Real(), "wave": Signal("width"),
         }  # fmt: skip
         self.consumes = {key: fields[key] for key in wanted}
-        self.consumes_all = every  # type: ignore[misc]
+        self.consumes_all = every
         self.dimensions = {"width": 3}
         self.diary = diary
         self.write("")

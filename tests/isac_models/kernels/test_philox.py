@@ -7,10 +7,20 @@ import pytest
 
 from isac_models.draws import normals_from_words, philox_words
 from isac_models.kernels import philox
-from tests.isac_models.test_draws import KNOWN_ANSWERS, hexadecimal
 
+# Random123, kat_vectors, philox4x32 with 10 rounds.
+KNOWN_ANSWERS = [
+    ("00000000 00000000 00000000 00000000", "00000000 00000000", "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
+    ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff", "408f276d 41c83b0e a20bc7c6 6d5451fd"),
+    ("243f6a88 85a308d3 13198a2e 03707344", "a4093822 299f31d0", "d16cfe09 94fdcceb 5001e420 24126ea1"),
+]
 KEY = (0x12345678, 0x9ABCDEF0, 0x0FEDCBA9)
 NEAR_THE_CARRY = 2**32 - 5
+
+
+def hexadecimal(text: str) -> np.ndarray:
+    """Words written in base 16."""
+    return np.array([int(word, 16) for word in text.split()], np.uint32)
 
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN_ANSWERS)

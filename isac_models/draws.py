@@ -85,7 +85,8 @@ class SnapshotRandom:
         self.key_words: tuple[int, int, int] = (k0, k1, k2)
 
     def normal(self, lane: int, start: int, count: int, width: int = 1, out: Values | None = None) -> Values:
-        """N(0, 1): (count, width); `out` may give the memory when width is a multiple of 4."""
+        """N(0, 1): (count, width), in the contiguous memory `out` if given."""
+        _check_memory(out, (count, width), self.dtype)
         return self._normals(lane, start, count, width, 1.0, out)
 
     def complex_normal(
@@ -97,11 +98,15 @@ class SnapshotRandom:
         variance: float = 1.0,
         out: Values | None = None,
     ) -> Values:
-        """CN(0, variance): (count,), or (count, width); real and imaginary part have variance/2 each."""
+        """CN(0, variance): (count,), or (count, width), in the contiguous memory `out` if given.
+
+        Real and imaginary part have variance/2 each.
+        """
         columns = 1 if width is None else width
+        kind = np.result_type(self.dtype, np.complex64)
+        _check_memory(out, (count,) if width is None else (count, width), kind)
         given = None if out is None else out.view(self.dtype).reshape(count, 2 * columns)
-        parts = self._normals(lane, start, count, 2 * columns, (variance / 2) ** 0.5, given)
-        values = parts.view(np.result_type(self.dtype, np.complex64))
+        values = self._normals(lane, start, count, 2 * columns, (variance / 2) ** 0.5, given).view(kind)
         return values[:, 0] if width is None else values
 
     def uniform(self, lane: int, start: int, count: int, low: float = 0.0, high: float = 1.0) -> Values:
@@ -191,6 +196,11 @@ class NumpyRandom:
 def _check(start: int, count: int) -> None:
     if start < 0 or count < 0:
         raise ValueError(f"start {start} and count {count} must not be negative")
+
+
+def _check_memory(out: Values | None, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if out is not None and not (out.flags.c_contiguous and out.shape == shape and out.dtype == dtype):
+        raise ValueError(f"out must be a contiguous {dtype} array of shape {shape}")
 
 
 # The plain form: the definition that the kernels are tested against, and the path of double precision.

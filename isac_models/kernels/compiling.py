@@ -10,29 +10,11 @@ from typing import Any, TypeVar
 import numba
 from numba import types
 
-__all__ = [
-    "COMPILED",
-    "CONTRACT",
-    "FLOAT",
-    "INT",
-    "REASSOCIATE",
-    "WORD",
-    "inlined",
-    "kernel",
-    "readable",
-    "types",
-    "writable",
-]
+__all__ = ["COMPILED", "FLOAT", "WORD", "inlined", "kernel", "readable", "types", "writable"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-CONTRACT = frozenset({"contract"})
-"""Fused multiply-add, nothing else: order of operations as written."""
-REASSOCIATE = frozenset({"contract", "reassoc"})
-"""Also sums in vector lanes. Every row still runs through the same code, so rows stay independent."""
-
 FLOAT = types.float32
-INT = types.int64
 WORD = types.uint64
 
 
@@ -58,17 +40,17 @@ class Compiled:
 COMPILED: list[Compiled] = []
 
 
-def kernel(*arguments: Any, math: frozenset[str] = CONTRACT) -> Callable[[F], F]:
+def kernel(*arguments: Any) -> Callable[[F], F]:
     """Compile a function of these argument types that returns nothing.
 
-    The machine code is kept in numba's cache directory. Where none is writable, or the cache is
-    damaged, the kernel is compiled for this process alone.
+    Multiplications and additions may fuse; their order stays as written. The machine code is kept in numba's
+    cache directory. Where none is writable, or the cache is damaged, it is compiled for this process alone.
     """
     signature = types.void(*arguments)
 
     def compile_one(function: F) -> F:
         start = time.perf_counter()
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": set(math)}
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
         try:
             compiled: Any = numba.njit(signature, cache=True, **options)(function)
             cached = bool(sum(compiled.stats.cache_hits.values()))

@@ -158,6 +158,10 @@ def test_impossible_requests_are_refused() -> None:
         lambda: random.uniform(0, 0, -5),
         lambda: random.integers(0, 0, 5, 0),
         lambda: random.integers(0, 0, 5, 65537),
+        lambda: random.normal(0, 0, 5, 4, out=np.empty((5, 8), np.float32)[:, ::2]),
+        lambda: random.complex_normal(0, 0, 5, 4, out=np.empty((5, 8), np.complex64)[:, :4]),
+        lambda: random.complex_normal(0, 0, 5, out=np.empty(4, np.complex64)),
+        lambda: random.complex_normal(0, 0, 5, out=np.empty(5, np.complex128)),
     ):
         with pytest.raises(ValueError, match=r"must|are float32"):
             call()

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
 from typing import Any
 
-from harness import ROOT, SIGMAS, alternate, machine, ratio, speeds
+from harness import ROOT, alternate, disagreement, machine, ratio, speeds
 
 OURS = ("-m", "isac_models.evaluate", "--scenario", "ideal", "--rho", "0.5", "--json", "--no-theory")
 DENSE = "benchmarks/reference/dense_numpy.py"
@@ -63,31 +62,6 @@ def main() -> int:
     json.dump(report, sys.stdout, indent=2)
     print()
     return 0 if report["memory_is_flat"] and not wrong else 1
-
-
-def disagreement(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """The figures in which two sides differ by more than SIGMAS standard errors, from their counters."""
-    wrong = []
-    for key in ("ser", "p_md", "p_fa", "rmse_rad"):
-        spread = math.hypot(*(standard_error(key, side) for side in (ours, theirs)))
-        if abs(ours[key] - theirs[key]) > SIGMAS * spread:
-            wrong.append(f"{key}: {ours[key]:.6g} against {theirs[key]:.6g}, standard error {spread:.2g}")
-    return wrong
-
-
-def standard_error(key: str, side: dict[str, Any]) -> float:
-    """Standard error of a rate (binomial; for P_fa with that of its threshold) or of the RMSE."""
-    counter = side["counters"][key]
-    if key == "rmse_rad":
-        square, fourth = (counter[name] / counter["count"] for name in ("sum_squares", "sum_fourth"))
-        return math.sqrt((fourth - square**2) / counter["count"]) / (2 * math.sqrt(square))
-    value = side[key]
-    sampling = math.sqrt(value * (1 - value) / counter["trials"])
-    if key != "p_fa":
-        return sampling
-    calibrated = side.get("calibration_snapshots")
-    share = 1 / math.sqrt(calibrated * value) if calibrated else side["threshold_relative_error"]
-    return math.hypot(sampling, share * value)
 
 
 def peak_memory(snapshots: int) -> int:

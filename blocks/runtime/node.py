@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -13,8 +15,9 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from blocks.runtime.control import ControlClient
+from blocks.runtime.failure import failure_of
 from blocks.runtime.plan import Plan
-from blocks.runtime.report import DeploymentError, FlowgraphError, Report
+from blocks.runtime.report import DeploymentError, FlowgraphError, Report, summarise
 from blocks.runtime.runner import Runner, Signals
 from blocks.runtime.transport import Inlet, Outlet, Pipes
 from isac_models.errors import UserError
@@ -22,6 +25,7 @@ from isac_models.errors import UserError
 TICK_SECONDS = 0.01  # how late the end of a thread may be noticed
 STATUS_SECONDS = 0.2
 SILENCE_SECONDS = 5.0  # without a word from the supervisor a node gives up
+LEAVE_SECONDS = 1.6  # after Ctrl-C a node waits this long for the supervisor's word
 ABORT_SECONDS = 0.3  # how long a node waits for its threads to notice an abort
 
 
@@ -33,7 +37,15 @@ class Node:
     """
 
     def __init__(
-        self, plan: Plan, name: str, pipes: Pipes, control: str, bind_to: dict[str, str], patience: float
+        self,
+        plan: Plan,
+        name: str,
+        pipes: Pipes,
+        control: str,
+        bind_to: dict[str, str],
+        patience: float,
+        parent: int | None = None,
+        remote: bool = False,
     ) -> None:
         self.plan, self.name, self.pipes = plan, name, pipes
         self.bind_to, self.patience = bind_to, patience
@@ -47,13 +59,20 @@ class Node:
         self._tokens: dict[str, bytes] = {}
         self._heard = time.monotonic()
         self._finished = self._said_ended = self._said_failed = False
-        self._parent = os.getppid()
+        self._parent, self._remote = parent, remote
+        self._interrupted_at: float | None = None
 
     def run(self) -> tuple[str | None, str, Report | None]:
         """Run to the end; returns (error line or None, traceback, report) as the supervisor sent them."""
         try:
             with threadpool_limits(1):
                 outcome = self._dialogue()
+        except (UserError, FlowgraphError):
+            raise
+        except Exception as error:
+            failure = failure_of(", ".join(i.name for i in self._instances), None, error)
+            self._control.send({"op": "failed", "line": str(failure), "traceback": failure.traceback})
+            raise
         finally:
             self.signals.abort.set()
             deadline = time.monotonic() + ABORT_SECONDS
@@ -73,6 +92,8 @@ class Node:
             message = self._control.receive(TICK_SECONDS)
             if message is not None:
                 self._heard = time.monotonic()
+                if message.get("op") == "exit" and message.get("user"):
+                    raise DeploymentError(message["error"])
                 if message.get("op") == "exit":
                     report = message.get("report")
                     return (
@@ -81,12 +102,16 @@ class Node:
                         report and Report.from_dict(report),
                     )
                 self._obey(message)
+            now = time.monotonic()
             if self.interrupts > said_interrupt:
                 said_interrupt = self.interrupts
-                self._control.send({"op": "interrupted"})
-            self._check_supervisor()
-            if (self._runners and time.monotonic() - told > STATUS_SECONDS) or self._news():
-                told = time.monotonic()
+                self._interrupted_at = self._interrupted_at or now
+                self._control.send({"op": "interrupted", "count": said_interrupt})
+            if self._left_alone(now):
+                return None, "", self._own_report()
+            self._check_supervisor(now)
+            if (self._tokens and now - told > STATUS_SECONDS) or self._news():
+                told = now
                 self._tell()
 
     def _obey(self, message: dict[str, Any]) -> None:
@@ -138,8 +163,10 @@ class Node:
 
     def _tell(self) -> None:
         """Send counters and results, and failures or the end when there are any."""
-        states = {runner.instance.name: runner.state() for runner in self._runners}
-        self._control.send({"op": "status", "states": states})
+        if not self._runners:
+            self._control.send({"op": "alive"})
+            return
+        self._control.send({"op": "status", "states": self._states()})
         for failure in (r.failure for r in self._runners if r.failure):
             if not self._said_failed:
                 self._control.send({"op": "failed", "line": str(failure), "traceback": failure.traceback})
@@ -147,39 +174,63 @@ class Node:
         if self._finished:
             return
         if not any(r.is_alive() for r in self._runners):
-            self._control.send({"op": "done", "states": {r.instance.name: r.state() for r in self._runners}})
+            self._control.send({"op": "done", "states": self._states()})
             self._finished = True
         elif all(r.ended for r in self._runners) and not self._said_ended:
             self._control.send({"op": "ended"})
             self._said_ended = True
 
-    def _check_supervisor(self) -> None:
-        silence = time.monotonic() - self._heard
+    def _states(self) -> dict[str, dict[str, Any]]:
+        return {runner.instance.name: runner.state() for runner in self._runners}
+
+    def _left_alone(self, now: float) -> bool:
+        """Whether Ctrl-C at this host must end its node without a supervisor that answers."""
+        if not self._remote or self._interrupted_at is None:
+            return False
+        return not self._tokens or now - self._interrupted_at > LEAVE_SECONDS
+
+    def _own_report(self) -> Report:
+        plan = self.plan
+        return summarise(plan.graph, 0.0, True, plan.order, plan.sinks, self._states())
+
+    def _check_supervisor(self, now: float) -> None:
+        """A supervisor on another host is gone when it is silent, the parent process when it has died."""
+        silence = now - self._heard
         if not self._tokens and silence > self.patience:
             raise DeploymentError(
                 f"node {self.name}: no supervisor answered at {self._control_endpoint} "
                 f"in {self.patience:g} s: start the first node, or correct `control` in the deployment file"
             )
-        if (self._tokens and silence > SILENCE_SECONDS) or os.getppid() != self._parent:
+        orphaned = self._parent is not None and os.getppid() != self._parent
+        if orphaned or (self._remote and self._tokens and silence > SILENCE_SECONDS):
             raise FlowgraphError(f"node {self.name}: the supervisor at {self._control_endpoint} is gone")
 
 
-def node_process(plan: Plan, name: str, control: str, bind_to: dict[str, str], folder: Path | None) -> None:
-    """The main function of a child process that runs one node."""
+def node_process(
+    plan: Plan, name: str, control: str, bind_to: dict[str, str], folder: Path | None, parent: int
+) -> None:
+    """The main function of a child process that runs one node for the process `parent`."""
     pipes = Pipes()
-    node = Node(plan, name, pipes, control, bind_to, patience=30.0)
+    node = Node(plan, name, pipes, control, bind_to, patience=30.0, parent=parent)
 
     def interrupt(_signum: int, _frame: FrameType | None) -> None:
         node.interrupts += 1
 
     signal.signal(signal.SIGINT, interrupt)
     signal.signal(signal.SIGTERM, interrupt)
+    status = 1
     try:
         node.run()
+        status = 0
     except (UserError, FlowgraphError):
         # The supervisor is gone and so is whoever would read a message: leave nothing behind.
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+    except Exception:  # noqa: BLE001 - the supervisor has been told, and names it
+        pipes.close()
     finally:
-        # Threads stuck in a block's work() must not keep the process alive.
-        os._exit(0)
+        # What blocks have printed; then threads stuck in a block's work() must not keep the process alive.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(status)

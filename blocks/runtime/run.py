@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
+import os
 import shutil
 import signal
 import tempfile
@@ -20,12 +22,15 @@ from blocks.runtime.supervisor import OnStatus, Supervisor
 from blocks.runtime.transport import Pipes
 from isac_models.errors import UserError
 
+JOIN_SECONDS = 5.0  # how long a thread that has been told to end is waited for
+
 
 class Run:
     """A started graph. Subclasses set `supervisor` or `node` and release what they hold in `close`."""
 
     supervisor: Supervisor | None = None
     node: Node | None = None
+    _pipes: Pipes | None = None
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -33,6 +38,9 @@ class Run:
         self._node_error: Exception | None = None
         self._node_thread: threading.Thread | None = None
         self._closed = False
+        self._owner = os.getpid()
+        # A program that ends without having waited leaves no process and no file behind either.
+        atexit.register(self.close)
 
     @property
     def active(self) -> bool:
@@ -55,7 +63,7 @@ class Run:
 
     def wait(self) -> Report:
         """Wait for the end; see Flowgraph.wait."""
-        threads = [t for t in (self.supervisor, self._node_thread) if t is not None]
+        first = self.supervisor or self._node_thread
         previous = None
         main = threading.current_thread() is threading.main_thread()
         if main:
@@ -65,9 +73,10 @@ class Run:
 
             previous = signal.signal(signal.SIGINT, interrupt)
         try:
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(0.1)
+            while first is not None and first.is_alive():
+                first.join(0.1)
+            if self._node_thread is not None:
+                self._node_thread.join(JOIN_SECONDS)
         finally:
             if main:
                 signal.signal(signal.SIGINT, previous or signal.default_int_handler)
@@ -102,7 +111,16 @@ class Run:
 
     def close(self) -> None:
         """Stop what still runs and release sockets, processes and files. Safe to call twice."""
-        self._closed = True
+        if not self._closed and self._owner == os.getpid():
+            self._closed = True
+            atexit.unregister(self.close)
+            _finish_threads(self)
+            self._release()
+
+    def _release(self) -> None:
+        """Give back what the run holds; its threads have ended."""
+        if self._pipes is not None:
+            self._pipes.close()
 
 
 class Threads(Run):
@@ -110,25 +128,20 @@ class Threads(Run):
 
     def __init__(self, plan: Plan, on_status: OnStatus | None) -> None:
         super().__init__(plan)
-        self._pipes = Pipes()
-        server = ControlServer(self._pipes, "inproc://control")
-        self.supervisor = Supervisor(plan, self._pipes, server, on_status=on_status)
+        self._pipes = pipes = Pipes()
+        server = ControlServer(pipes, "inproc://control")
+        self.supervisor = Supervisor(plan, pipes, server, on_status=on_status)
         bind_to = {edge.name: f"inproc://edge-{number}" for number, edge in enumerate(plan.edges)}
         self.supervisor.start()
-        self._run_node(Node(plan, plan.nodes[0], self._pipes, "inproc://control", bind_to, patience=30.0))
-
-    def close(self) -> None:
-        """See Run.close."""
-        if not self._closed:
-            super().close()
-            _finish_threads(self)
-            _close_pipes(self._pipes, self._node_thread)
+        self._run_node(Node(plan, plan.nodes[0], pipes, "inproc://control", bind_to, patience=30.0))
 
 
 class Processes(Run):
     """One process a node of the plan, on this machine; edges inside a process are inproc."""
 
     def __init__(self, plan: Plan, transport: str, on_status: OnStatus | None) -> None:
+        self._processes: list[BaseProcess] = []
+        self._folder: Path | None = None
         super().__init__(plan)
         self._folder = Path(tempfile.mkdtemp(prefix="isac-")) if transport == "ipc" else None
         bind_to = {}
@@ -140,45 +153,38 @@ class Processes(Run):
         self._control = f"ipc://{self._folder}/control" if self._folder else _free_tcp_endpoint()
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(method)
-        self._processes: list[BaseProcess] = []
         try:
             for name in plan.nodes:
-                arguments = (plan, name, self._control, bind_to, self._folder)
+                arguments = (plan, name, self._control, bind_to, self._folder, os.getpid())
                 process = context.Process(target=node_process, args=arguments, name=name, daemon=True)  # type: ignore[attr-defined]
                 process.start()
                 self._processes.append(process)
-            self._pipes = Pipes()
-            server = ControlServer(self._pipes, self._control)
+            self._pipes = pipes = Pipes()
+            server = ControlServer(pipes, self._control)
         except BaseException:
-            for process in self._processes:
-                process.kill()
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            self.close()
             raise
-        self.supervisor = Supervisor(plan, self._pipes, server, self._processes, on_status)
+        self.supervisor = Supervisor(plan, pipes, server, self._processes, on_status=on_status)
         self.supervisor.start()
 
-    def close(self) -> None:
-        """See Run.close."""
-        if not self._closed:
-            super().close()
-            _finish_threads(self)
-            for process in self._processes:
-                if process.is_alive():
-                    process.kill()
-                process.join()
-                process.close()
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
-            _close_pipes(self._pipes)
+    def _release(self) -> None:
+        for process in self._processes:
+            if process.is_alive():
+                process.kill()
+            process.join()
+            process.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        super()._release()
 
 
 class Deployed(Run):
     """This host's part of a deployment: the first node supervises, the others connect to it."""
 
     def __init__(self, plan: Plan, deployment: Deployment, name: str, on_status: OnStatus | None) -> None:
+        pipes = Pipes(deployment.certificate_path)
         super().__init__(plan)
-        self._pipes = Pipes(deployment.certificate_path)
+        self._pipes = pipes
         control = f"tcp://{deployment.control}"
         entry = deployment.nodes[name]
         bind_to = {}
@@ -188,22 +194,16 @@ class Deployed(Run):
             bind_to[edge.name] = f"inproc://edge-{number}" if len(ends) == 1 else far
         if name == deployment.supervisor:
             try:
-                server = ControlServer(self._pipes, control)
+                server = ControlServer(pipes, control)
             except UserError:
-                self._pipes.close()
+                self.close()
                 raise
-            self.supervisor = Supervisor(
-                plan, self._pipes, server, on_status=on_status, patience=deployment.patience
-            )
+            remote = [node for node in plan.nodes if node != name]
+            self.supervisor = Supervisor(plan, pipes, server, (), remote, on_status, deployment.patience)
             self.supervisor.start()
-        self._run_node(Node(plan, name, self._pipes, control, bind_to, deployment.patience))
-
-    def close(self) -> None:
-        """See Run.close."""
-        if not self._closed:
-            super().close()
-            _finish_threads(self)
-            _close_pipes(self._pipes, self._node_thread)
+        far_away = self.supervisor is None
+        patience = deployment.patience
+        self._run_node(Node(plan, name, pipes, control, bind_to, patience, remote=far_away))
 
 
 def _finish_threads(run: Run) -> None:
@@ -211,15 +211,11 @@ def _finish_threads(run: Run) -> None:
     if run.supervisor is not None and run.supervisor.is_alive():
         run.supervisor.request_stop()
         run.supervisor.request_stop()
-        run.supervisor.join(5.0)
+        run.supervisor.join(JOIN_SECONDS)
+    elif run.node is not None:
+        run.node.interrupts += 1
     if run._node_thread is not None:
-        run._node_thread.join(5.0)
-
-
-def _close_pipes(pipes: Pipes, thread: threading.Thread | None = None) -> None:
-    """Terminate the context, unless a block's thread is stuck in work() and still holds a socket."""
-    if thread is None or not any(t.is_alive() and hasattr(t, "instance") for t in threading.enumerate()):
-        pipes.close()
+        run._node_thread.join(JOIN_SECONDS)
 
 
 def _free_tcp_endpoint() -> str:

@@ -63,7 +63,7 @@ class Runner(threading.Thread):
         self.counters = BlockReport()
         self.result: dict[str, Any] | None = None
         self.failure: Failure | None = None
-        self.ended = self._closed = False
+        self.ended = self.interrupted = self._closed = False
         self._outlets = [[outlets[e.name] if e else None for e in group] for group in instance.outputs]
         self._open_inlet = open_inlet
         self._inlets: list[Inlet | None] = []
@@ -72,7 +72,11 @@ class Runner(threading.Thread):
 
     def state(self) -> dict[str, Any]:
         """Counters and latest result, as plain values."""
-        return {"counters": asdict(self.counters), "result": self.result, "ended": self.ended}
+        return {
+            "counters": asdict(self.counters),
+            "result": self.result,
+            "interrupted": self.interrupted,
+        }
 
     def run(self) -> None:
         """The thread's life."""
@@ -88,7 +92,8 @@ class Runner(threading.Thread):
             self.ended = True
             self._await_commit(end)
             self.block.tags = end.tags
-            if end.tags.get(INTERRUPTED):
+            self.interrupted = bool(end.tags.get(INTERRUPTED))
+            if self.interrupted:
                 self._closed = True
                 self.block.abort()
             else:
@@ -106,16 +111,19 @@ class Runner(threading.Thread):
                     end_point.close()
 
     def _stop_early(self) -> None:
-        """Keep what the block has measured; let it put its files away, whatever else failed."""
-        try:
-            self.result = self._measure()
-        except BaseException as error:  # noqa: BLE001 - reported like any failure of the block
-            self._fail(error, None)
-        try:
-            if not self._closed:
-                self.block.abort()
-        except BaseException as error:  # noqa: BLE001 - likewise
-            self._fail(error, None)
+        """Let the block put its files away, whatever failed, and keep what it has measured."""
+        for last in (self._abort, self._keep_result):
+            try:
+                last()
+            except BaseException as error:  # noqa: BLE001 - reported like any failure of the block
+                self._fail(error, None)
+
+    def _abort(self) -> None:
+        if not self._closed:
+            self.block.abort()
+
+    def _keep_result(self) -> None:
+        self.result = self._measure()
 
     def _fail(self, error: BaseException, frame: int | None) -> None:
         """Remember the block's first failure."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -16,8 +16,8 @@ from blocks.runtime.report import DeploymentError, FlowgraphError, Report, summa
 from blocks.runtime.transport import Pipes
 from isac_models.errors import UserError
 
-DRAIN_SECONDS = 0.8  # after a stop request: frames under way may still be worked off
-ABORT_SECONDS = 0.6  # after an abort: threads may still notice it and blocks put their files away
+DRAIN_SECONDS = 0.6  # after a stop request: frames under way may still be worked off
+ABORT_SECONDS = 0.4  # after an abort: threads may still notice it and blocks put their files away
 PING_SECONDS = 0.5
 STATUS_SECONDS = 0.25
 
@@ -37,14 +37,17 @@ class Supervisor(threading.Thread):
         pipes: Pipes,
         server: ControlServer,
         processes: Sequence[BaseProcess] = (),
+        remote: Collection[str] = (),
         on_status: OnStatus | None = None,
         patience: float = 30.0,
     ) -> None:
         super().__init__(name="supervisor", daemon=True)
         self.plan, self.pipes, self.server = plan, pipes, server
-        self.processes, self.on_status, self.patience = processes, on_status, patience
+        self.processes, self.remote = processes, remote
+        self.on_status, self.patience = on_status, patience
         self.error: Exception | None = None
         self.stop_requests = 0
+        self._interrupts: dict[str, int] = {}
         self._tokens = {edge.name: secrets.token_bytes(16) for edge in plan.edges}
         self._peers: dict[str, bytes] = {}
         self._heard: dict[str, float] = {}
@@ -77,9 +80,11 @@ class Supervisor(threading.Thread):
         seconds = 0.0 if self._began is None else now - self._began
         with self._state_lock:
             states = dict(self._states)
-        return summarise(
-            self.plan.graph, seconds, self._interrupted, self.plan.order, self.plan.sinks, states
-        )
+        # A stop that came when every stream had ended already has interrupted nothing.
+        ended = self._committed and not self._aborted
+        complete = ended and not any(state["interrupted"] for state in states.values())
+        interrupted = self._interrupted and not complete
+        return summarise(self.plan.graph, seconds, interrupted, self.plan.order, self.plan.sinks, states)
 
     # The thread ------------------------------------------------------------------------------
 
@@ -101,8 +106,10 @@ class Supervisor(threading.Thread):
             for peer, message in self.server.receive(0.05):
                 self._hear(peer, message)
             now = time.monotonic()
-            if self.stop_requests > requests:
-                requests = self.stop_requests
+            # Ctrl-C in a terminal reaches every process of the graph, and is one request.
+            asked = max(self.stop_requests, *self._interrupts.values(), 0)
+            if asked > requests:
+                requests = asked
                 self._wind_down(now, patience=DRAIN_SECONDS if requests == 1 else 0.0)
             if self._stop_at is not None and now >= self._stop_at:
                 if self._aborted:
@@ -143,7 +150,7 @@ class Supervisor(threading.Thread):
         elif op == "failed":
             self._fail(FlowgraphError(message["line"], message["traceback"]))
         elif op == "interrupted":
-            self.request_stop()
+            self._interrupts[node] = int(message["count"])
         elif op == "ended":
             self._ended.add(node)
             if len(self._ended) == len(self.plan.nodes) and not self._aborted:
@@ -154,16 +161,14 @@ class Supervisor(threading.Thread):
     def _welcome(self, peer: bytes, message: dict[str, Any]) -> None:
         node = message.get("node")
         if node not in self.plan.nodes:
-            self.server.send(
-                peer, {"op": "exit", "error": f"the graph has no node {node!r} with a block to run"}
-            )
+            self._refuse(peer, f"the graph has no node {node!r} with a block to run")
         elif node in self._peers:
-            self.server.send(peer, {"op": "exit", "error": f"node {node} is running already"})
+            self._refuse(peer, f"node {node} is running already")
         elif message.get("plan") != self.plan.fingerprint():
             cause = (
                 f"node {node} built another graph: start every node with the same options, seed and scenario"
             )
-            self.server.send(peer, {"op": "exit", "error": cause})
+            self._refuse(peer, cause)
             self._fail(DeploymentError(cause))
         else:
             self._peers[node] = peer
@@ -171,6 +176,9 @@ class Supervisor(threading.Thread):
             mine = {i.name for i in self.plan.on(node)}
             tokens = {e.name: self._tokens[e.name] for e in self.plan.edges if {e.writer, e.reader} & mine}
             self.server.send(peer, {"op": "welcome", "tokens": tokens})
+
+    def _refuse(self, peer: bytes, cause: str) -> None:
+        self.server.send(peer, {"op": "exit", "error": cause, "user": True})
 
     def _check_nodes(self, now: float) -> None:
         """A process that died or a host that fell silent ends the run, named with its blocks."""
@@ -182,7 +190,7 @@ class Supervisor(threading.Thread):
                 self._done.add(process.name)
                 self._fail(FlowgraphError(f"the process of block {blocks} died: {how}"))
         for node, heard in self._heard.items():
-            if node not in self._done and now - heard > SILENCE_SECONDS:
+            if node in self.remote and node not in self._done and now - heard > SILENCE_SECONDS:
                 blocks = ", ".join(instance.name for instance in self.plan.on(node))
                 self._done.add(node)
                 self._fail(
@@ -228,9 +236,11 @@ class Supervisor(threading.Thread):
         report = self.report()
         if isinstance(self.error, FlowgraphError):
             self.error.report = report
-        message = {"op": "exit", "report": report.to_dict()}
+        message: dict[str, Any] = {"op": "exit", "report": report.to_dict()}
         if self.error is not None:
-            message |= {"error": str(self.error), "traceback": getattr(self.error, "traceback", "")}
+            traceback = getattr(self.error, "traceback", "")
+            user = isinstance(self.error, UserError)
+            message |= {"error": str(self.error), "traceback": traceback, "user": user}
         self._tell_all(message)
         deadline = time.monotonic() + 0.5
         for process in self.processes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import tempfile
 import threading
@@ -27,12 +28,14 @@ class Numbers(Source):
     def __init__(self, total: int | None = 1000, name: str | None = None) -> None:
         super().__init__(name)
         self.total = total
+        self.ended = multiprocessing.Event()
 
     def work(self, count: int) -> dict[str, np.ndarray] | None:
         left = count if self.total is None else min(count, self.total - self.position)
         self.emit(first=self.position)
         if left <= 0:
             self.emit(total=self.total)
+            self.ended.set()
             return None
         index = np.arange(self.position, self.position + left)
         return {"index": index, "wave": np.repeat(index[:, None], 3, axis=1).astype(np.complex64)}
@@ -102,7 +105,7 @@ class Sink(Block):
     def work(self, **fields: np.ndarray) -> None:
         for key, array in fields.items():
             self.digests.setdefault(key, hashlib.sha256()).update(array.tobytes())
-            self.snapshots += len(array)
+        self.snapshots += len(next(iter(fields.values())))
         self.tags_seen.update(self.tags)
 
     def finish(self) -> None:

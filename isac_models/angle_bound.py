@@ -6,9 +6,10 @@ Given detection, the conditional mean E[θ | y, x] has the least mean squared er
     ln p(y | θ, x) = -ln(1 + S(θ)) + S(θ)/(1 + S(θ)) · |a_rx(θ)ᴴy|² / (N0 ‖a_rx‖²),
     S(θ) = ‖a_rx‖² |a_tx(θ)ᵀx|² σ_r²/N0,
 
-with θ uniform on the sector. The posterior is integrated numerically over u = sin θ, in which steering
-vectors shift by multiplication: first over the whole sector, then, where the posterior is narrower than the
-step, in windows about its peak until it is resolved, whatever the SNR.
+with θ uniform on the sector. The posterior is integrated numerically: first over the whole sector, in
+steps that are fine where S(θ) is steep, as it is about nulls of the beam; then, where it is narrower than the
+step, in windows about its peak until it is resolved, whatever the SNR. Windows are uniform in u = sin θ, in
+which steering vectors shift by multiplication.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac_models.array import Array, Hardware, hardware
+from isac_models.beamforming import beampattern
 from isac_models.constellation import Constellation
 
 if TYPE_CHECKING:
@@ -32,21 +34,24 @@ Values = NDArray[Any]
 
 STEPS_PER_DEVIATION = 1.5
 """A posterior is resolved when its standard deviation is at least so many steps."""
-WINDOW = 12
-"""Half the next window in steps: eight standard deviations of what was not resolved."""
+WINDOW = 16
+"""Half the next window in steps: more than ten standard deviations of what was not resolved."""
 WINDOW_STEPS = 256
-MOST_WINDOWS = 12
+SMALLEST_STEP = 1e-13
+LARGEST_CHANGE = 0.25
+"""Of ln(1 + S) within half a step."""
 CHUNK = 2048
 
 
 @dataclass(frozen=True)
 class _Posterior:
-    """Mean and variance of θ (rad), standard deviation of u, and the peak's u: each (n,)."""
+    """Mean and variance of θ (rad), standard deviation of u, u of the heaviest step, its width: each (n,)."""
 
     mean: Reals
     variance: Reals
     deviation: Reals
     peak: Reals
+    step: Reals
 
 
 def angle_rmse_bound(
@@ -77,10 +82,11 @@ def angle_rmse_bound(
 def angle_posterior(scenario: Scenario, beam: Values, symbol: Values, echo: Values) -> tuple[Reals, Reals]:
     """Mean and variance of θ (rad, rad²) given a target, symbols (n,) and echoes (n, K), each (n,)."""
     arrays = hardware(scenario)
+    edges = _sector_edges(scenario, arrays, beam)
     mean, variance = np.empty(len(echo)), np.empty(len(echo))
     for first in range(0, len(echo), CHUNK):
         part = slice(first, first + CHUNK)
-        mean[part], variance[part] = _resolved(scenario, arrays, beam, symbol[part], echo[part])
+        mean[part], variance[part] = _resolved(scenario, arrays, beam, edges, symbol[part], echo[part])
     return mean, variance
 
 
@@ -102,26 +108,45 @@ def draw_echoes(
     return angle, symbol, echo + normal((count, scenario.antennas), scenario.noise_power)
 
 
+def _sector_edges(scenario: Scenario, arrays: Hardware, beam: Values) -> Reals:
+    """Angles between the steps over the whole sector, the smallest first: (J + 1,) radians."""
+    low, high = scenario.target_sector
+    strongest = float((np.abs(Constellation(scenario.order).points) ** 2).max())
+    scale = strongest * _snr_of_pattern(scenario, arrays)
+    edges = np.linspace(low, high, max(256, math.ceil((high - low) * 8 * scenario.antennas)) + 1)
+    while True:
+        middles = (edges[:-1] + edges[1:]) / 2
+        level, middle = (np.log1p(scale * beampattern(beam, arrays.transmit, at)) for at in (edges, middles))
+        change = np.maximum(np.abs(middle - level[:-1]), np.abs(level[1:] - middle))
+        coarse = (change > LARGEST_CHANGE) & (np.diff(edges) > SMALLEST_STEP)
+        if not coarse.any():
+            return edges
+        edges = np.sort(np.concatenate([edges, middles[coarse]]))
+
+
 def _resolved(
-    scenario: Scenario, arrays: Hardware, beam: Values, symbol: Values, echo: Values
+    scenario: Scenario, arrays: Hardware, beam: Values, edges: Reals, symbol: Values, echo: Values
 ) -> tuple[Reals, Reals]:
     """`angle_posterior` of a few snapshots: the whole sector first, then ever smaller windows."""
-    low, high = (math.sin(angle) for angle in scenario.target_sector)
-    half = (high - low) / 2
-    steps = max(64, math.ceil((high - low) * 8 * scenario.antennas))
-    posterior = _integrate(scenario, arrays, beam, symbol, echo, np.array([(low + high) / 2]), half, steps)
-    mean, variance = posterior.mean, posterior.variance
-    rows = np.arange(len(echo))
-    for _ in range(MOST_WINDOWS):
-        step = 2 * half / steps
-        narrow = posterior.deviation < STEPS_PER_DEVIATION * step
-        if not narrow.any():
-            break
-        rows, peak = rows[narrow], posterior.peak[narrow]
-        half, steps = WINDOW * step, WINDOW_STEPS
-        centre = np.clip(peak, low + half, high - half)  # the window ends where the sector ends
-        posterior = _integrate(scenario, arrays, beam, symbol[rows], echo[rows], centre, half, steps)
+    sector = np.zeros(1), np.sin(edges), np.sin((edges[:-1] + edges[1:]) / 2)
+    posterior = _integrate(scenario, arrays, beam, symbol, echo, *sector)
+    mean, variance, peak, step = posterior.mean, posterior.variance, posterior.peak, posterior.step
+    low, high = float(sector[1][0]), float(sector[1][-1])
+    narrow = posterior.deviation < STEPS_PER_DEVIATION * step
+    while narrow.any():
+        # One window size serves all steps between two powers of two, whatever else is in the batch.
+        octave = np.ceil(np.log2(step))
+        widest = float(octave[narrow].max())
+        rows = np.flatnonzero(narrow & (octave == widest))
+        half = min(WINDOW * 2.0**widest, (high - low) / 2)
+        centre = np.clip(peak[rows], low + half, high - half)  # no window leaves the sector
+        ends = np.linspace(-half, half, WINDOW_STEPS + 1)
+        window = centre, ends, (ends[:-1] + ends[1:]) / 2
+        posterior = _integrate(scenario, arrays, beam, symbol[rows], echo[rows], *window)
         mean[rows], variance[rows] = posterior.mean, posterior.variance
+        peak[rows], step[rows] = posterior.peak, posterior.step
+        unresolved = posterior.deviation < STEPS_PER_DEVIATION * posterior.step
+        narrow[rows] = unresolved & (posterior.step > SMALLEST_STEP)
     return mean, variance
 
 
@@ -132,18 +157,17 @@ def _integrate(
     symbol: Values,
     echo: Values,
     centre: Reals,
-    half: float,
-    steps: int,
+    edges: Reals,
+    offsets: Reals,
 ) -> _Posterior:
-    """Posterior over windows [centre - half, centre + half] of u: centre (n,), or (1,) for all snapshots."""
-    edges = np.linspace(-half, half, steps + 1)
-    offsets = (edges[:-1] + edges[1:]) / 2
+    """Posterior over the steps of u between centre + edges, each evaluated at centre + its offset.
+
+    centre (n,), or (1,) for all snapshots; edges (J + 1,), offsets (J,).
+    """
     pattern = _power(arrays.transmit, beam[None], centre, offsets)
-    collected = float((np.abs(arrays.receive.response) ** 2).sum())
-    snr = (np.abs(symbol) ** 2)[:, None] * pattern * (collected * scenario.radar_gain / scenario.noise_power)
+    snr = (np.abs(symbol) ** 2)[:, None] * pattern * _snr_of_pattern(scenario, arrays)
     power = _power(arrays.receive, echo.conj(), centre, offsets)
-    log_likelihood = snr / (1 + snr) * power / (scenario.noise_power * collected) - np.log1p(snr)
-    peak = log_likelihood.argmax(axis=1)
+    log_likelihood = snr / (1 + snr) * power / (scenario.noise_power * _collected(arrays)) - np.log1p(snr)
 
     # The prior's mass in a step is exact, also where sin θ is flat.
     ends = np.arcsin(np.clip(centre[:, None] + edges, -1, 1))
@@ -153,12 +177,24 @@ def _integrate(
     angle = (ends[:, :-1] + ends[:, 1:]) / 2 - origin[:, None]
     mean = (weight * angle).sum(axis=1)
     u_mean = weight @ offsets
+    heaviest = weight.argmax(axis=1)
     return _Posterior(
         mean=origin + mean,
         variance=(weight * (angle - mean[:, None]) ** 2).sum(axis=1),
         deviation=np.sqrt((weight * (offsets - u_mean[:, None]) ** 2).sum(axis=1)),
-        peak=centre + offsets[peak],
+        peak=centre + offsets[heaviest],
+        step=np.diff(edges)[heaviest],
     )
+
+
+def _collected(arrays: Hardware) -> float:
+    """‖a_rx‖², the same for all angles."""
+    return float((np.abs(arrays.receive.response) ** 2).sum())
+
+
+def _snr_of_pattern(scenario: Scenario, arrays: Hardware) -> float:
+    """S for a beampattern and a symbol energy of one."""
+    return _collected(arrays) * scenario.radar_gain / scenario.noise_power
 
 
 def _power(array: Array, coefficients: Values, centre: Reals, offsets: Reals) -> Reals:

@@ -1,221 +1,198 @@
-"""Monte Carlo evaluation of the link without sockets: ``python -m isac_models.evaluate --help``.
-
-The draws are those of the flowgraph of the same seed, so both count the same errors. Memory does not grow
-with the number of snapshots, and neither batches nor worker processes change a count.
-"""
+"""Evaluate the link by Monte Carlo: ``python -m isac_models.evaluate --help``."""
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
+import os
 import sys
-import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from isac_models.array import angle_grid, hardware, steering_matrix
-from isac_models.beamforming import baseline_beam
-from isac_models.constellation import Constellation
-from isac_models.detection import Estimator, MatchedFilter
-from isac_models.draws import SnapshotRandom
 from isac_models.errors import UserError
-from isac_models.propagation import CHANNEL_STREAM, TARGET_STREAM, MisoModel, TargetModel, precode
-from isac_models.scenario import Scenario
-from isac_models.tally import Tally
+from isac_models.options import Parser, add_scenario_options, count, number, scenario_from, whole
 
-MESSAGE_STREAM = "message_source"
-"""Stream key of the messages, the name of the flowgraph's source."""
-BATCH = 8192
-"""Snapshots computed together, few enough to stay in the second-level cache."""
-CHUNK = 8 * BATCH
-"""Snapshots between two looks at the stopping rule, and the unit of work of a worker process."""
+DESCRIPTION = """\
+Measure symbol errors, missed targets, false alarms and the angle error of the ISAC link by Monte Carlo,
+without sockets: the same physics and, for the same seed, the same counts as flowgraphs/isac_link.py."""
+
+KNOWN_ARRAY = """\
+the transmitter designs its beams, and the radar receiver its matched filter and threshold, with the
+true arrays of the simulated hardware instead of the nominal ones: what a perfect calibration would give"""
+
+LABELS = {
+    "ser": "Symbol error rate, SER",
+    "ber": "Bit error rate, BER",
+    "p_md": "Missed detections, P_md",
+    "p_fa": "False alarms, P_fa",
+    "rmse_rad": "Angle RMSE given detection",
+}
+EXPECTED = {"ser": ("ser", ""), "p_md": ("p_md_genie", "≥ "), "rmse_rad": ("rmse_bound_rad", "≥ ")}
+INTERRUPTED = 130
 
 
-@dataclass(frozen=True)
-class System:
-    """What a method decides: the transmit beam v (K,) and the radar receiver."""
-
-    beam: NDArray[Any]
-    matched_filter: MatchedFilter
-
-
-def baseline(scenario: Scenario, rho: float, phi: float, estimator: Estimator, known_array: bool) -> System:
-    """Least-squares beams (3)-(5) and matched filter (7)-(8), for the nominal array or for the true one."""
-    if not known_array:
-        return System(baseline_beam(scenario, rho, phi), MatchedFilter(scenario, estimator=estimator))
-    true = hardware(scenario)
-    matrix = steering_matrix(true.receive, angle_grid(scenario.grid_size))
-    return System(
-        baseline_beam(scenario, rho, phi, true.transmit), MatchedFilter(scenario, matrix, estimator)
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; exits with status 2 and one line on bad ones."""
+    parser = Parser(prog="python -m isac_models.evaluate", description=DESCRIPTION)
+    add_scenario_options(parser)
+    what = parser.add_argument_group("what is evaluated")
+    what.add_argument("--method", default="baseline", metavar="NAME", help="baseline (default: %(default)s)")
+    what.add_argument(
+        "--rho",
+        type=number,
+        default=0.5,
+        metavar="R",
+        help="share of sensing in the beam, 0 … 1 (default: %(default)s)",
     )
+    what.add_argument(
+        "--phi",
+        type=number,
+        default=0.0,
+        metavar="RAD",
+        help="phase between the two beams in radians (default: 0)",
+    )
+    what.add_argument(
+        "--estimator",
+        default="argmax",
+        metavar="NAME",
+        help="how the detector reads the angle: argmax, softmax (default: %(default)s)",
+    )
+    what.add_argument("--known-array", action="store_true", help=KNOWN_ARRAY)
+    run = parser.add_argument_group("run")
+    run.add_argument(
+        "--snapshots", type=count, default=1_000_000, metavar="N", help="at most this many (default: 1e6)"
+    )
+    run.add_argument(
+        "--rel-ci",
+        type=number,
+        metavar="R",
+        help="stop when the 95 %% intervals of SER, P_md and RMSE are ± less than this share of the value",
+    )
+    run.add_argument(
+        "--seed", type=whole, default=1, metavar="N", help="of every draw (default: %(default)s)"
+    )
+    run.add_argument(
+        "--workers",
+        type=count,
+        default=1,
+        metavar="N",
+        help="processes; the counts do not depend on it (default: %(default)s)",
+    )
+    run.add_argument("--no-theory", action="store_true", help="leave out the theoretical values")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    return parser.parse_args(arguments)
 
 
-Method = Callable[[Scenario, float, float, Estimator, bool], System]
-METHODS: dict[str, Method] = {"baseline": baseline}
-
-
-class Link:
-    """The whole link, as plain function calls on batches of snapshots."""
-
-    def __init__(self, scenario: Scenario, system: System, seed: int) -> None:
-        self.scenario = scenario
-        self.matched_filter = system.matched_filter
-        self.beam = system.beam.astype(np.complex64)
-        self.constellation = Constellation(scenario.order)
-        self.target = TargetModel(scenario)
-        self.channel = MisoModel(scenario)
-        self.message_random = SnapshotRandom(seed, MESSAGE_STREAM)
-        self.target_random = SnapshotRandom(seed, TARGET_STREAM)
-        self.channel_random = SnapshotRandom(seed, CHANNEL_STREAM)
-
-    def measure(self, start: int, count: int) -> Tally:
-        """Errors of snapshots start … start + count - 1."""
-        tally = Tally.empty(self.scenario)
-        for first in range(start, start + count, BATCH):
-            self._batch(tally, first, min(BATCH, start + count - first))
-        return tally
-
-    def _batch(self, tally: Tally, start: int, count: int) -> None:
-        message = self.message_random.integers(0, start, count, self.scenario.order)
-        symbol = self.constellation.encode(message)
-        transmitted = precode(symbol, self.beam)
-        echo, target = self.target.observe(transmitted, self.target_random, start)
-        tally.add_sensing(target, self.matched_filter.detect(echo))
-        received, csi = self.channel.observe(transmitted, symbol, self.channel_random, start)
-        tally.add_communication(self.constellation, message, self.constellation.decide(received, csi))
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One evaluated point: what was asked, what was counted, what theory says."""
-
-    scenario: Scenario
-    method: str
-    rho: float
-    phi: float
-    estimator: Estimator
-    known_array: bool
-    seed: int
-    system: System
-    tally: Tally
-    seconds: float
-    rel_ci: float | None
-    interrupted: bool
-    theory: dict[str, float] | None
-
-    @property
-    def rel_ci_reached(self) -> bool | None:
-        """Whether every interval was as narrow as asked; None when nothing was asked."""
-        return None if self.rel_ci is None else self.tally.precise(self.rel_ci)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values under the keys of the JSON output; None where there is no value."""
-        threshold = self.system.matched_filter.threshold
-        values = {
-            "scenario": self.scenario.to_dict(),
-            "method": self.method,
-            "rho": self.rho,
-            "phi": self.phi,
-            "estimator": self.estimator,
-            "known_array": self.known_array,
-            "seed": self.seed,
-            "snapshots": self.tally.snapshots,
-            **self.tally.rates(),
-            "counters": self.tally.to_dict(),
-            "threshold": threshold.amplitude,
-            "threshold_relative_error": threshold.relative_error,
-            "theory": self.theory,
-            "rel_ci": self.rel_ci,
-            "rel_ci_reached": self.rel_ci_reached,
-            "interrupted": self.interrupted,
-            "seconds": self.seconds,
-            "snapshots_per_second": self.tally.snapshots / self.seconds if self.seconds > 0 else 0.0,
-        }
-        return {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in values.items()
-        }
-
-
-def evaluate(
-    scenario: Scenario,
-    *,
-    method: str = "baseline",
-    rho: float = 0.5,
-    phi: float = 0.0,
-    estimator: Estimator = "argmax",
-    known_array: bool = False,
-    snapshots: int = 1_000_000,
-    rel_ci: float | None = None,
-    seed: int = 1,
-    workers: int = 1,
-    theory: bool = True,
-    progress: Callable[[Tally, float], None] | None = None,
-) -> Evaluation:
-    """Measure SER, BER, P_md, P_fa and the angle RMSE of a method on a scenario.
-
-    With `rel_ci` the run ends at the first multiple of CHUNK snapshots where the 95 % intervals of SER, P_md
-    and RMSE all have a half width below that share of the value, at `snapshots` at the latest. (Stopping on
-    the data makes intervals a little too short; with `rel_ci` below 0.1 that is negligible.)
-
-    `known_array`: transmitter and receiver know the true arrays instead of the nominal ones. `progress` is
-    called with the counts so far and the seconds since the start. Ctrl-C ends the run early: what was
-    measured comes back, marked `interrupted`. `workers` above 1 starts processes afresh, so that the calling
-    script needs an ``if __name__ == "__main__"``.
-
-    Raises UserError for an unknown method or estimator, and for numbers out of range.
-    """
-    if method not in METHODS:
-        raise UserError(f"unknown method {method!r}: there is {', '.join(METHODS)}")
-    if snapshots < 1 or workers < 1 or seed < 0:
-        raise UserError("snapshots and workers must be at least 1 and the seed at least 0")
-    if rel_ci is not None and not 0 < rel_ci < 1:
-        raise UserError(f"rel_ci must be between 0 and 1, not {rel_ci}")
-    system = METHODS[method](scenario, rho, phi, estimator, known_array)
-    link = Link(scenario, system, seed)
-    link.measure(0, 1)  # calibrates the threshold and loads the kernels, outside the measured time
-    total, interrupted = Tally.empty(scenario), False
-    start = time.perf_counter()
-    results = _chunks(link, snapshots, workers)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
+    options = parse(arguments)
     try:
-        for tally in results:
-            total = total.merge(tally)
-            if progress is not None:
-                progress(total, time.perf_counter() - start)
-            if rel_ci is not None and total.precise(rel_ci):
-                break
+        scenario = scenario_from(options)
+        from isac_models.detection import Estimator
+        from isac_models.monte_carlo import evaluate
+
+        if options.estimator not in get_args(Estimator):
+            raise UserError(
+                f"--estimator {options.estimator}: choose one of {', '.join(get_args(Estimator))}"
+            )
+        with _progress(options) as progress:
+            evaluation = evaluate(
+                scenario,
+                method=options.method,
+                rho=options.rho,
+                phi=options.phi,
+                estimator=options.estimator,
+                known_array=options.known_array,
+                snapshots=options.snapshots,
+                rel_ci=options.rel_ci,
+                seed=options.seed,
+                workers=options.workers,
+                theory=not options.no_theory,
+                progress=progress,
+            )
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        results.close()
-    seconds = time.perf_counter() - start
-    expected = None
-    if theory and not interrupted:
-        from isac_models.theory import link_theory
+        print("error: stopped before anything was measured", file=sys.stderr)
+        return INTERRUPTED
+    values = evaluation.to_dict()
+    try:
+        if options.json:
+            print(json.dumps(values, allow_nan=False), flush=True)
+        elif not options.quiet:
+            _print_table(values)
+    except BrokenPipeError:
+        # Whoever read standard output has left; Python's own flush at exit must not complain again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return INTERRUPTED if evaluation.interrupted else 0
 
-        expected = link_theory(scenario, system.beam, system.matched_filter)
-    return Evaluation(
-        scenario, method, rho, phi, estimator, known_array, seed, system, total, seconds, rel_ci, interrupted,
-        expected,
-    )  # fmt: skip
 
-
-def _chunks(link: Link, snapshots: int, workers: int) -> Generator[Tally]:
-    """The tallies of consecutive chunks, in order."""
-    starts = range(0, snapshots, CHUNK)
-    if workers == 1 or len(starts) == 1:
-        for start in starts:
-            yield link.measure(start, min(CHUNK, snapshots - start))
+@contextmanager
+def _progress(options: argparse.Namespace) -> Iterator[Callable[[Any, float], None] | None]:
+    """A live line on a terminal, where nothing else owns standard output."""
+    if options.json or options.quiet or not sys.stdout.isatty():
+        yield None
         return
-    from isac_models.workers import ordered
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    yield from ordered(link.measure, ((start, min(CHUNK, snapshots - start)) for start in starts), workers)
+    columns = BarColumn(bar_width=20), TextColumn("{task.description}")
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=options.snapshots)
+
+        def show(tally: Any, seconds: float) -> None:
+            done = tally.snapshots
+            parts = [f"{done:,} snapshots", f"{done / seconds:,.0f}/s", f"SER {tally.ser.rate:.3g}"]
+            parts += [f"P_md {tally.p_md.rate:.3g}", f"RMSE {math.degrees(tally.rmse_rad.rmse):.3g}°"]
+            bar.update(task, completed=done, description="  ".join(parts))
+
+        yield show
+
+
+def _print_table(values: dict[str, Any]) -> None:
+    """Every rate with its interval and what theory says."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    array = "true array known" if values["known_array"] else "nominal array"
+    console = Console(highlight=False)
+    console.print(
+        f"{values['method']}, ρ = {values['rho']:g}, {array}, {values['estimator']}, seed {values['seed']}: "
+        f"{values['snapshots']:,} snapshots in {values['seconds']:.2f} s, "
+        f"{values['snapshots_per_second']:,.0f} a second{' (stopped early)' * values['interrupted']}",
+        style="bold",
+        markup=False,
+        soft_wrap=True,
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("measured", "95 % interval", "theory"):
+        table.add_column(column, justify="right", no_wrap=True)
+    theory = values["theory"] or {}
+    for key, label in LABELS.items():
+        name, sign = EXPECTED.get(key, ("", ""))
+        expected = f"{sign}{_number(key, theory[name])}" if name in theory else ""
+        if key == "p_fa":
+            expected = f"{values['scenario']['false_alarm']:g} asked"
+        interval = f"{_number(key, values[f'{key}_low'])} … {_number(key, values[f'{key}_high'])}"
+        table.add_row(label, _number(key, values[key]), interval, expected)
+    console.print(table)
+    if values["rel_ci"] is not None:
+        outcome = "reached" if values["rel_ci_reached"] else "not reached"
+        console.print(f"Relative half width of {values['rel_ci']:g} {outcome}.", markup=False)
+
+
+def _number(key: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{math.degrees(value):.4g}°" if key == "rmse_rad" else f"{value:.3g}"
 
 
 if __name__ == "__main__":
-    from isac_models.evaluate_program import main
-
     sys.exit(main())

@@ -7,19 +7,47 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from blocks.runtime.report import DeploymentError
 
-Ports = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(-[0-9]{1,5})?|\*)$")]
+WILDCARDS = ("0.0.0.0", "*", "::", "[::]")
+HIGHEST_PORT = 65535
+
+
+def _check_ports(ports: str) -> str:
+    """``*``, a port, or a range of them."""
+    low, _, high = ports.partition("-")
+    if ports != "*" and not (low.isdecimal() and (high or low).isdecimal()):
+        raise ValueError("ports are '*', a number or 'low-high'")
+    if ports != "*" and not 1 <= int(low) <= int(high or low) <= HIGHEST_PORT:
+        raise ValueError(f"ports are 1 to {HIGHEST_PORT}, the lower one first")
+    return ports
+
+
+def _check_host(host: str) -> str:
+    """An address that others can connect to."""
+    if host in WILDCARDS or any(letter in host for letter in " /"):
+        raise ValueError("give the address of this node that the other nodes reach it at")
+    return host
+
+
+def _check_control(control: str) -> str:
+    """host:port, the host as above."""
+    host, _, port = control.rpartition(":")
+    if not host or ":" in host or not port.isdecimal():
+        raise ValueError("write host:port, where the first node listens")
+    _check_ports(port)
+    _check_host(host)
+    return control
 
 
 class NodeEntry(BaseModel):
     """One node: the address its sockets bind to and peers reach it at, its ports, its blocks."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    host: str = Field("127.0.0.1", min_length=1)
-    ports: Ports = "*"
+    host: Annotated[str, AfterValidator(_check_host)] = Field("127.0.0.1", min_length=1)
+    ports: Annotated[str, AfterValidator(_check_ports)] = "*"
     blocks: tuple[str, ...] = Field(min_length=1)
 
 
@@ -30,7 +58,7 @@ class Deployment(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    control: Annotated[str, StringConstraints(pattern=r"^[^:/\s]+:[0-9]{1,5}$")]
+    control: Annotated[str, AfterValidator(_check_control)]
     certificate: str | None = None
     patience: float = Field(60.0, gt=0, allow_inf_nan=False)
     nodes: dict[str, NodeEntry] = Field(min_length=1)
@@ -53,7 +81,8 @@ class Deployment(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
+            known = {"extra_forbidden": "unknown key", "missing": "is missing"}
+            reason = known.get(first["type"], first["msg"].removeprefix("Value error, "))
             raise DeploymentError(f"deployment file {path}: {key}: {reason}") from None
 
     @property

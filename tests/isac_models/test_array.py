@@ -155,9 +155,9 @@ def test_gains_and_phases_are_normal() -> None:
 
 def test_hardware_that_is_not_reciprocal_has_errors_of_its_own_on_receive() -> None:
     arrays = hardware(many(impairment="gain_phase", reciprocal=False))
-    errors = [np.angle(array.response) for array in (arrays.transmit, arrays.receive)]
-    assert abs(np.corrcoef(*errors)[0, 1]) < 5 / math.sqrt(MANY)
-    assert errors[1].std() > 0.1
+    transmit, receive = (np.angle(array.response) for array in (arrays.transmit, arrays.receive))
+    assert abs(np.corrcoef(transmit, receive)[0, 1]) < 5 / math.sqrt(MANY)
+    assert receive.std() > 0.1
     same = hardware(many(impairment="gain_phase"))
     np.testing.assert_array_equal(same.transmit.response, arrays.transmit.response)
 

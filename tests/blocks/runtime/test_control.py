@@ -1,0 +1,81 @@
+"""The control channel: small maps both ways, and whatever else somebody sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from blocks.runtime.control import MAX_CONTROL, ControlClient, ControlServer
+from blocks.runtime.transport import Pipes
+from tests.blocks.runtime.graphs import DEADLINE
+
+
+@pytest.fixture
+def pipes() -> Iterator[Pipes]:
+    """Sockets of one process."""
+    with closing(Pipes()) as one:
+        yield one
+
+
+@pytest.mark.parametrize("place", ["inproc://control", "ipc://{}/control", "tcp://127.0.0.1:*"])
+def test_maps_go_both_ways(pipes: Pipes, place: str, tmp_path: Path) -> None:
+    with closing(ControlServer(pipes, place.format(tmp_path))) as server:
+        clients = [ControlClient(pipes, server.endpoint) for _ in range(2)]
+        for number, client in enumerate(clients):
+            client.send({"op": "hello", "number": number})
+        peers: dict[int, bytes] = {}
+        while len(peers) < 2:
+            peers |= {message["number"]: peer for peer, message in server.receive(DEADLINE)}
+        for number, peer in peers.items():
+            server.send(peer, {"op": "welcome", "number": number, "token": b"\x00\xff"})
+        for number, client in enumerate(clients):
+            assert client.receive(DEADLINE) == {"op": "welcome", "number": number, "token": b"\x00\xff"}
+            assert client.receive(0) is None
+            client.close()
+        server.send(peers[0], {"op": "ping"})  # to one that is gone: lost, and no error
+        assert server.receive(0) == []
+
+
+def test_what_is_not_a_map_is_counted_and_dropped(pipes: Pipes) -> None:
+    with closing(ControlServer(pipes, "tcp://127.0.0.1:*")) as server:
+        foreign: Any = pipes.context.socket(zmq.DEALER)
+        foreign.connect(server.endpoint)
+        for parts in ([b""], [b"\x91\x01"], [b"\xc1"], [b"\x80", b"\x80"], [b"\x81\x01\x02"], [b"\x80"]):
+            foreign.send_multipart(parts)
+        got: list[tuple[bytes, dict[str, Any]]] = []
+        while not got:
+            got = server.receive(DEADLINE)
+        assert [message for _, message in got] == [{}]
+        assert server.malformed == 5
+        foreign.close(0)
+
+
+def test_a_node_ignores_what_is_not_a_map(pipes: Pipes) -> None:
+    server: Any = pipes.context.socket(zmq.ROUTER)
+    port = server.bind_to_random_port("tcp://127.0.0.1")
+    with closing(ControlClient(pipes, f"tcp://127.0.0.1:{port}")) as client:
+        client.send({"op": "hello"})
+        peer, _ = server.recv_multipart()
+        for data in (b"\x91\x01", b"\xc1", b"\x80"):
+            server.send_multipart([peer, data])
+        assert client.receive(DEADLINE) is None
+        assert client.receive(DEADLINE) is None
+        assert client.receive(DEADLINE) == {}
+    server.close(0)
+
+
+def test_a_message_has_a_largest_size(pipes: Pipes) -> None:
+    with closing(ControlServer(pipes, "inproc://control")) as server:
+        with closing(ControlClient(pipes, "inproc://control")) as client:
+            client.send({"text": "x" * MAX_CONTROL})
+            client.send({"op": "hello"})
+            got: list[tuple[bytes, dict[str, Any]]] = []
+            while not got:
+                got = server.receive(DEADLINE)
+        assert [message for _, message in got] == [{"op": "hello"}]
+        assert server.malformed == 1

@@ -1,21 +1,17 @@
-"""Antenna arrays: element positions, hardware impairments, steering vectors, the angle grid."""
+"""Antenna arrays: element positions, hardware impairments, steering vectors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-if TYPE_CHECKING:
-    from isac_models.scenario import Scenario
+from isac_models.scenario import Scenario
 
 Reals = NDArray[np.float64]
 Values = NDArray[Any]
-
-TOLERANCE = 1e-9
-"""Radians by which a grid point may miss a sector's edge and still count as inside."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,18 +86,6 @@ def _gain_phase(scenario: Scenario, random: np.random.Generator) -> NDArray[np.c
     return np.asarray(gain * np.exp(1j * phase))
 
 
-def angle_grid(grid_size: int) -> Reals:
-    """Angles uniform over [-π/2, π/2], both ends included: (N,) radians."""
-    return np.linspace(-np.pi / 2, np.pi / 2, grid_size)
-
-
 def steering_matrix(array: Array, grid: Reals, dtype: DTypeLike = np.complex128) -> Values:
     """A = [a(θ_1) … a(θ_N)]: (K, N), C order."""
     return np.ascontiguousarray(array.steering(grid, dtype).T)
-
-
-def sector_mask(grid: Reals, sector: tuple[float, float]) -> NDArray[np.bool_]:
-    """Which grid angles (N,) lie inside the sector [low, high]: (N,) bool."""
-    low, high = sector
-    mask: NDArray[np.bool_] = (grid >= low - TOLERANCE) & (grid <= high + TOLERANCE)
-    return mask

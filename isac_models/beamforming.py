@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isac_models.array import Array, angle_grid, nominal_array, sector_mask, steering_matrix
+from isac_models.array import Array, nominal_array, steering_matrix
 from isac_models.errors import UserError
+from isac_models.grid import angle_grid, sector_mask
 
 if TYPE_CHECKING:
     from isac_models.scenario import Scenario

@@ -10,9 +10,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from isac_models.array import angle_grid, nominal_array, sector_mask, steering_matrix
+from isac_models.array import nominal_array, steering_matrix
 from isac_models.calibration import Threshold, calibrate_threshold
 from isac_models.errors import UserError
+from isac_models.grid import angle_grid, sector_mask
 from isac_models.scenario import Scenario
 
 __all__ = ["Detection", "Estimator", "MatchedFilter", "Threshold", "calibrate_threshold"]

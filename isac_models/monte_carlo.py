@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isac_models.array import angle_grid, hardware, steering_matrix
+from isac_models.array import hardware, steering_matrix
 from isac_models.beamforming import baseline_beam
 from isac_models.constellation import Constellation
 from isac_models.detection import Estimator, MatchedFilter
 from isac_models.draws import SnapshotRandom
 from isac_models.errors import UserError
+from isac_models.grid import angle_grid
 from isac_models.propagation import CHANNEL_STREAM, TARGET_STREAM, MisoModel, TargetModel, precode
 from isac_models.scenario import Scenario
 from isac_models.tally import Tally

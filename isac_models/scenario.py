@@ -15,8 +15,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from isac_models import units
-from isac_models.array import angle_grid, sector_mask
 from isac_models.errors import ScenarioError
+from isac_models.grid import angle_grid, sector_mask
 
 Impairment = Literal["none", "spacing", "element", "gain_phase"]
 Side = Literal["both", "transmit"]

@@ -10,9 +10,10 @@ import pytest
 
 from isac_models import angle_bound
 from isac_models.angle_bound import angle_posterior, angle_rmse_bound, draw_echoes
-from isac_models.array import angle_grid, hardware
+from isac_models.array import hardware
 from isac_models.beamforming import baseline_beam, beampattern
 from isac_models.detection import MatchedFilter
+from isac_models.grid import angle_grid
 from isac_models.scenario import Scenario
 
 CASES: list[dict[str, Any]] = [

@@ -10,13 +10,12 @@ import pytest
 
 from isac_models.array import (
     Array,
-    angle_grid,
     hardware,
     ideal_positions,
     nominal_array,
-    sector_mask,
     steering_matrix,
 )
+from isac_models.grid import angle_grid
 from isac_models.scenario import Scenario
 
 MANY = 1000
@@ -73,22 +72,6 @@ def test_the_matrix_holds_the_steering_vectors_of_the_grid() -> None:
     k = np.arange(8)[:, None]
     np.testing.assert_allclose(matrix, np.exp(-2j * np.pi * (k - 3.5) * 0.5 * np.sin(grid)), atol=1e-14)
     assert steering_matrix(nominal_array(scenario), grid, np.complex64).dtype == np.complex64
-
-
-@pytest.mark.parametrize("grid_size", [2, 3, 156, 500])
-def test_the_grid_is_uniform_with_both_ends(grid_size: int) -> None:
-    grid = angle_grid(grid_size)
-    assert grid.shape == (grid_size,)
-    assert (grid[0], grid[-1]) == (-np.pi / 2, np.pi / 2)
-    np.testing.assert_allclose(np.diff(grid), np.pi / (grid_size - 1), rtol=1e-11)
-    np.testing.assert_allclose(grid, -grid[::-1], atol=1e-15)
-
-
-def test_sectors_include_their_edges() -> None:
-    grid = angle_grid(181)  # one point a degree
-    mask = sector_mask(grid, (math.radians(-40), math.radians(-20)))
-    np.testing.assert_array_equal(np.flatnonzero(mask), np.arange(50, 71))
-    assert sector_mask(grid, (math.radians(33), math.radians(33))).sum() == 1
 
 
 def test_arrays_cannot_be_changed() -> None:

@@ -10,9 +10,10 @@ import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isac_models.array import angle_grid, hardware, nominal_array, sector_mask, steering_matrix
+from isac_models.array import hardware, nominal_array, steering_matrix
 from isac_models.beamforming import baseline_beam, beampattern, isac_beam, least_squares_beam
 from isac_models.errors import UserError
+from isac_models.grid import angle_grid, sector_mask
 from isac_models.scenario import PRESETS, Scenario
 
 

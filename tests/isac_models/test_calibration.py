@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from isac_models.array import angle_grid, nominal_array, sector_mask, steering_matrix
+from isac_models.array import nominal_array, steering_matrix
 from isac_models.calibration import calibrate_threshold, false_alarm_probability
+from isac_models.grid import angle_grid, sector_mask
 from isac_models.scenario import Scenario
 
 PROBABILITIES = [0.5, 1e-1, 1e-2, 1e-3, 1e-6, 1e-9]

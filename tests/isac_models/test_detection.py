@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from isac_models.array import angle_grid, hardware, nominal_array, steering_matrix
+from isac_models.array import hardware, nominal_array, steering_matrix
 from isac_models.beamforming import baseline_beam
 from isac_models.constellation import Constellation
 from isac_models.detection import MatchedFilter
 from isac_models.draws import SnapshotRandom
 from isac_models.errors import UserError
+from isac_models.grid import angle_grid
 from isac_models.propagation import TargetModel, precode
 from isac_models.scenario import Scenario
 

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from isac_models.array import angle_grid, nominal_array, steering_matrix
+from isac_models.array import nominal_array, steering_matrix
 from isac_models.errors import ScenarioError
+from isac_models.grid import angle_grid
 from isac_models.scenario import (
     PRESETS,
     WORST_CONDITION,

@@ -12,10 +12,11 @@ from scipy.optimize import check_grad
 from scipy.special import erfc
 
 from isac_models import theory
-from isac_models.array import angle_grid, hardware
+from isac_models.array import hardware
 from isac_models.beamforming import baseline_beam, beampattern
 from isac_models.constellation import ORDERS, Constellation
 from isac_models.detection import MatchedFilter
+from isac_models.grid import angle_grid
 from isac_models.scenario import Scenario
 
 CASES = [

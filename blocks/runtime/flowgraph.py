@@ -34,7 +34,7 @@ class Flowgraph:
     Raises GraphError (a UserError, one line) for what cannot run, when it is connected or started.
     """
 
-    def __init__(self, name: str, seed: int = 0, frame: int = 16384, window: int = 4) -> None:
+    def __init__(self, name: str, seed: int = 0, frame: int = 16384, window: int = 8) -> None:
         try:
             check_name(name, f"flowgraph name {name!r}")
         except MalformedFrame as error:

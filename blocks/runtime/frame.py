@@ -28,6 +28,7 @@ DTYPES = {
     np.dtype(code).newbyteorder("<").str: np.dtype(code).newbyteorder("<")
     for code in ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "c8", "c16")
 }
+_FLAT = (int, str, bytes, bool, float, type(None))
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.#>-]{0,63}")
 
 
@@ -91,7 +92,7 @@ def pack(values: Any) -> bytes:
         raise TypeError(f"cannot be sent: {type(value).__name__} (use numbers, strings, bytes, lists, dicts)")
 
     data = bytes(msgpack.packb(values, use_bin_type=True, default=plain))
-    if reason := _strange(values):
+    if _nested(values) and (reason := _strange(values)):
         raise TypeError(f"cannot be sent: {reason}")
     return data
 
@@ -107,9 +108,15 @@ def unpack(data: Any, limit: int = MAX_HEADER) -> Any:
         raise
     except Exception as error:  # noqa: BLE001 - the library raises many kinds; each means the same here
         raise MalformedFrame(f"not msgpack: {type(error).__name__}") from None
-    if reason := _strange(values):  # msgpack reads its own timestamps and byte keys without asking
+    # msgpack reads its own timestamps and byte keys without asking; only a list of plain values has none.
+    if _nested(values) and (reason := _strange(values)):
         raise MalformedFrame(reason)
     return values
+
+
+def _nested(values: Any) -> bool:
+    """Whether `values` is anything but a flat list of numbers, strings, bytes and the like."""
+    return type(values) is not list or not all(type(value) in _FLAT for value in values)
 
 
 def encode_header(kind: int, *values: Any) -> bytes:

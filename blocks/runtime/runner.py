@@ -18,11 +18,10 @@ from blocks.runtime.frame import Frame, pack, tags_of, unpack
 from blocks.runtime.plan import Instance, Plan
 from blocks.runtime.port import ResolvedField
 from blocks.runtime.report import BlockReport
-from blocks.runtime.transport import Inlet, Outlet, wait_readable
+from blocks.runtime.transport import POLL_SECONDS, Inlet, Outlet
 
 INTERRUPTED = "interrupted"
 """Tag of an end-of-stream frame that came before the source was done."""
-POLL_SECONDS = 0.05  # how late a thread may notice that the graph stops
 ASK_AGAIN_SECONDS = 1.0  # silence after which a reader on ipc or tcp asks its writer again
 CONNECT_SECONDS = 30.0  # how long a writer waits for its reader to introduce itself
 RESULT_SECONDS = 0.25  # how often a block is asked for its result while it runs
@@ -215,7 +214,7 @@ class Runner(threading.Thread):
         began = asked = time.perf_counter()
         try:
             while True:
-                frame = inlet.receive(expected, stride)
+                frame = inlet.receive(expected, stride, wait=True)
                 if frame is not None:
                     return frame
                 if self.signals.abort.is_set():
@@ -224,7 +223,6 @@ class Runner(threading.Thread):
                 if (inlet.remote or inlet.gap) and now - asked > ASK_AGAIN_SECONDS:
                     inlet.ask(expected)
                     asked = now
-                wait_readable([inlet], POLL_SECONDS)
         finally:
             self.counters.waiting_seconds += time.perf_counter() - began
             inlets = [one for one in self._inlets if one is not None]
@@ -285,9 +283,10 @@ class Runner(threading.Thread):
 
     def _await(self, outlet: Outlet) -> None:
         """Wait until the outlet has credit."""
+        if outlet.pump():
+            return
         began = time.perf_counter()
-        outlet.pump()
-        while not outlet.ready:
+        while not outlet.pump(wait=True):
             if self.signals.abort.is_set():
                 raise Aborted
             if not outlet.connected and time.perf_counter() - began > CONNECT_SECONDS:
@@ -295,8 +294,6 @@ class Runner(threading.Thread):
                     f"{outlet.name.partition('>')[2]} has not connected to {outlet.endpoint} "
                     f"in {CONNECT_SECONDS:g} s: can its host reach this address?"
                 )
-            wait_readable([outlet], POLL_SECONDS)
-            outlet.pump()
         self.counters.waiting_seconds += time.perf_counter() - began
 
     def _end(self, stream: str, sequence: int, start: int, tags: dict[str, Any]) -> Frame:
@@ -329,8 +326,7 @@ class Runner(threading.Thread):
                 while outlet is not None and not outlet.settled:
                     if self.signals.abort.is_set():
                         raise Aborted
-                    wait_readable([outlet], POLL_SECONDS)
-                    outlet.pump()
+                    outlet.pump(wait=True)
                 if outlet is not None:
                     self.counters.malformed += outlet.malformed
 

@@ -39,6 +39,7 @@ from blocks.runtime.frame import (
 from isac_models.errors import UserError
 
 LINGER_MS = 500
+POLL_SECONDS = 0.05  # how late a thread that waits may notice that the graph stops
 MAX_WAITING = 1000  # messages of one peer that a server has not read
 
 
@@ -64,6 +65,7 @@ class Pipes:
         if server:
             socket.setsockopt(zmq.RCVHWM, MAX_WAITING)
         socket.setsockopt(zmq.LINGER, LINGER_MS)
+        socket.setsockopt(zmq.RCVTIMEO, round(1000 * POLL_SECONDS))
         socket.setsockopt(zmq.MAXMSGSIZE, largest)
         if endpoint.startswith("tcp:"):
             socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
@@ -76,18 +78,19 @@ class Pipes:
                     socket.curve_serverkey = public
         return socket
 
-    def dial(self, endpoint: str, largest: int) -> zmq.Socket[bytes]:
+    def dial(self, endpoint: str, largest: int, alone: bool = False) -> zmq.Socket[bytes]:
         """A socket connected to one that listens, taking message parts of at most `largest` bytes."""
-        socket = self._socket(zmq.DEALER, endpoint, largest, server=False)
+        socket = self._socket(zmq.PAIR if alone else zmq.DEALER, endpoint, largest, server=False)
         socket.connect(endpoint)
         return socket
 
-    def listen(self, endpoint: str, largest: int) -> tuple[zmq.Socket[bytes], str]:
+    def listen(self, endpoint: str, largest: int, alone: bool = False) -> tuple[zmq.Socket[bytes], str]:
         """A bound socket that knows its peers apart, and the endpoint that they connect to.
 
-        A tcp port may be ``*`` or ``low-high``; message parts may have at most `largest` bytes.
+        A tcp port may be ``*`` or ``low-high``; message parts may have at most `largest` bytes. `alone`
+        makes both ends a PAIR, for the one peer that an edge inside a process has.
         """
-        socket = self._socket(zmq.ROUTER, endpoint, largest, server=True)
+        socket = self._socket(zmq.PAIR if alone else zmq.ROUTER, endpoint, largest, server=True)
         for candidate in _candidates(endpoint):
             try:
                 socket.bind(candidate)
@@ -161,6 +164,14 @@ _SHELVES: dict[bytes, dict[int, Frame]] = {}
 """Frames under way inside this process, by edge token: their pipe carries the sequence number alone."""
 
 
+def _receive(socket: zmq.Socket[bytes], wait: bool, copy: bool = True) -> list[Any] | None:
+    """The next message, waiting for it at most POLL_SECONDS or not at all; None when none came."""
+    try:
+        return socket.recv_multipart(0 if wait else zmq.DONTWAIT, copy)
+    except zmq.Again:
+        return None
+
+
 class Outlet:
     """The writer's end of one edge. Inside a process frames are handed over by reference."""
 
@@ -169,8 +180,8 @@ class Outlet:
         self.malformed = 0
         self._reader: bytes | None = None
         self._kept: deque[tuple[int, list[Any]]] = deque()
-        self.socket, self.endpoint = pipes.listen(endpoint, MAX_HEADER)
         self._remote = not endpoint.startswith("inproc:")
+        self.socket, self.endpoint = pipes.listen(endpoint, MAX_HEADER, alone=not self._remote)
         self._shelf: dict[int, Frame] = {}
         if not self._remote:
             _SHELVES[token] = self._shelf
@@ -204,25 +215,29 @@ class Outlet:
         self._transmit(parts)
 
     def _transmit(self, parts: list[Any]) -> None:
-        assert self._reader is not None
-        self.socket.send(self._reader, zmq.SNDMORE)
+        if self._reader:
+            self.socket.send(self._reader, zmq.SNDMORE)
         for part in parts[:-1]:
             self.socket.send(part, zmq.SNDMORE, copy=False)
         self.socket.send(parts[-1], copy=False)
 
-    def pump(self) -> None:
-        """Take in what the reader has sent up; what breaks the format is counted and dropped."""
-        while int(self.socket.get(zmq.EVENTS)) & zmq.POLLIN:
-            message = self.socket.recv_multipart()
+    def pump(self, wait: bool = False) -> bool:
+        """Take in what the reader has sent up, and say whether the outlet is ready.
+
+        What breaks the format is counted and dropped. `wait` for the first message, at most POLL_SECONDS.
+        """
+        while (message := _receive(self.socket, wait)) is not None:
+            wait = False
             try:
                 self._accept(message)
             except MalformedFrame:
                 self.malformed += 1
+        return self.ready
 
     def _accept(self, message: Sequence[bytes]) -> None:
-        if len(message) != 2:
+        if len(message) != 1 + self._remote:
             raise MalformedFrame("a reader sends one part")
-        reader, header = message
+        reader, header = message if self._remote else (b"", *message)
         kind, values = decode_header(header)
         if kind == HELLO and len(values) == 3:
             edge, token, wanted = values
@@ -271,7 +286,7 @@ class Inlet:
         self._gap: int | None = None  # the first frame that came when an earlier one was expected
         self._batch = max(1, window // 4)
         self._unacknowledged = 0
-        self.socket = pipes.dial(endpoint, MAX_BYTES)
+        self.socket = pipes.dial(endpoint, MAX_BYTES, alone=not self.remote)
         self.ask(wanted)
 
     @property
@@ -283,11 +298,11 @@ class Inlet:
         """Introduce this reader; the writer sends what it keeps from sequence `wanted` on."""
         self._send(encode_header(HELLO, self.name, self.token, wanted))
 
-    def _take(self) -> Frame | None:
-        """The next well-formed frame waiting, or None; malformed messages are counted and dropped."""
-        while int(self.socket.get(zmq.EVENTS)) & zmq.POLLIN:
+    def _take(self, wait: bool) -> Frame | None:
+        """The next well-formed frame, or None; malformed messages are counted and dropped."""
+        while (message := _receive(self.socket, wait, copy=not self.remote)) is not None:
             try:
-                return self._decode(self.socket.recv_multipart(0, not self.remote))
+                return self._decode(message)
             except MalformedFrame:
                 # A writer that stops early takes its frames with it.
                 if self.remote or self.token in _SHELVES:
@@ -307,14 +322,14 @@ class Inlet:
             raise MalformedFrame("a frame that the writer does not hold")
         return only(held, list(held.arrays))
 
-    def receive(self, expected: int, stride: int = 1) -> Frame | None:
+    def receive(self, expected: int, stride: int = 1, wait: bool = False) -> Frame | None:
         """The frame with sequence `expected` (or the end of stream), or None when it is not there yet.
 
         Repeated frames are counted and dropped. After a gap the writer is asked to send again. What
         comes then begins with the oldest frame it still keeps: those before that one (every
-        `stride`-th) are counted in `lost` and skipped.
+        `stride`-th) are counted in `lost` and skipped. `wait` for a message, at most POLL_SECONDS.
         """
-        while (frame := self._take()) is not None:
+        while (frame := self._take(wait)) is not None:
             if frame.sequence < expected and not frame.end:
                 self.repeated += 1
                 continue
@@ -351,14 +366,3 @@ def _shared_part(array: np.ndarray) -> Any:
     if not array.nbytes:
         return b""
     return zmq.Frame(np.asarray(array, array.dtype.newbyteorder("<"), order="C"), copy=False, track=False)
-
-
-def wait_readable(ends: Sequence[Outlet | Inlet], timeout: float) -> None:
-    """Return when one of the ends has something to read, or after `timeout` seconds."""
-    if len(ends) == 1:
-        ends[0].socket.poll(int(timeout * 1000))
-        return
-    poller = zmq.Poller()
-    for end in ends:
-        poller.register(end.socket, zmq.POLLIN)
-    poller.poll(int(timeout * 1000))

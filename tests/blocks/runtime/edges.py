@@ -10,7 +10,7 @@ import numpy as np
 import zmq
 
 from blocks.runtime.frame import Frame
-from blocks.runtime.transport import Inlet, Outlet, Pipes, wait_readable
+from blocks.runtime.transport import Inlet, Outlet, Pipes
 from tests.blocks.runtime.graphs import DEADLINE
 
 TOKEN = b"0123456789abcdef"
@@ -53,8 +53,7 @@ class Edge:
         self.outlet.pump()
         while not condition():
             assert time.monotonic() < deadline
-            wait_readable([self.outlet], 0.05)
-            self.outlet.pump()
+            self.outlet.pump(wait=True)
 
     def close(self) -> None:
         """Close every socket of the edge."""
@@ -72,7 +71,6 @@ def frame(sequence: int, size: int = 3) -> Frame:
 def take(inlet: Inlet, expected: int, stride: int = 1) -> Frame:
     """The frame expected next, waited for."""
     deadline = time.monotonic() + DEADLINE
-    while (got := inlet.receive(expected, stride)) is None:
+    while (got := inlet.receive(expected, stride, wait=True)) is None:
         assert time.monotonic() < deadline
-        wait_readable([inlet], 0.05)
     return got

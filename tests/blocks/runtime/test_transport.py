@@ -14,7 +14,7 @@ import pytest
 import zmq
 
 from blocks.runtime.frame import ACK, HELLO, Frame, encode_header
-from blocks.runtime.transport import Pipes, wait_readable
+from blocks.runtime.transport import Pipes
 from isac_models.errors import UserError
 from tests.blocks.runtime.edges import FAR, KINDS, TOKEN, Edge, frame, take
 from tests.blocks.runtime.graphs import DEADLINE
@@ -116,8 +116,7 @@ def test_a_broken_connection_loses_nothing(tmp_path: Path) -> None:
         while edge.outlet._reader == old:
             assert time.monotonic() < deadline
             inlet.ask(1)
-            wait_readable([edge.outlet], 0.05)
-            edge.outlet.pump()
+            edge.outlet.pump(wait=True)
         assert [take(inlet, n).sequence for n in (1, 2)] == [1, 2]
         inlet.acknowledge(3)
         edge.until(lambda: edge.outlet.settled)

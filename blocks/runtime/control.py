@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from blocks.runtime.frame import MalformedFrame, pack, unpack
-from blocks.runtime.transport import Pipes
+from blocks.runtime.transport import Pipes, offer
 
 MAX_CONTROL = 16 << 20  # bytes of one control message
 
@@ -49,8 +49,8 @@ class ControlClient:
         self._socket = pipes.dial(endpoint, MAX_CONTROL)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a message to the supervisor."""
-        self._socket.send(pack(message))
+        """Send a message to the supervisor (lost if that is gone)."""
+        offer(self._socket, pack(message))
 
     def receive(self, timeout: float) -> dict[str, Any] | None:
         """The next message of the supervisor, or None after `timeout` seconds."""

@@ -74,8 +74,10 @@ class Node:
             self._control.send({"op": "failed", "line": str(failure), "traceback": failure.traceback})
             raise
         finally:
+            # Threads that have known of an abort for a while, and are not back, are stuck.
+            patience = 0.05 if self.signals.abort.is_set() else ABORT_SECONDS
             self.signals.abort.set()
-            deadline = time.monotonic() + ABORT_SECONDS
+            deadline = time.monotonic() + patience
             for runner in self._runners:
                 runner.join(max(0.0, deadline - time.monotonic()))
             if not self._runners:
@@ -83,6 +85,11 @@ class Node:
                     outlet.close()
             self._control.close()
         return outcome
+
+    @property
+    def stuck(self) -> bool:
+        """Whether a block has not come back, so that its thread still holds sockets."""
+        return any(runner.is_alive() for runner in self._runners)
 
     def _dialogue(self) -> tuple[str | None, str, Report | None]:
         said_interrupt, told = 0, 0.0

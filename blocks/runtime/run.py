@@ -120,7 +120,7 @@ class Run:
     def _release(self) -> None:
         """Give back what the run holds; its threads have ended."""
         if self._pipes is not None:
-            self._pipes.close()
+            self._pipes.close(wait=self.node is None or not self.node.stuck)
 
 
 class Threads(Run):

@@ -109,17 +109,23 @@ class Pipes:
         socket.close(0)
         raise UserError(f"every port of {endpoint} is in use by another program: choose other ports")
 
-    def close(self) -> None:
-        """Close the context; every socket must have been closed.
+    def close(self, wait: bool = True) -> None:
+        """Close the context; every socket must have been closed, or be closed by its thread later.
 
         It is gone when the last lingering message is, which a peer that hangs can delay: a thread
-        of its own waits for that, the caller for at most LINGER_MS.
+        of its own waits for that, the caller for at most LINGER_MS, and not at all without `wait`.
         """
         if self._authenticator is not None:
             self._authenticator.stop()
         closer = threading.Thread(target=self.context.term, name="zmq-term", daemon=True)
         closer.start()
-        closer.join(LINGER_MS / 1000)
+        closer.join(LINGER_MS / 1000 if wait else 0.0)
+
+
+def offer(socket: zmq.Socket[bytes], data: bytes) -> None:
+    """Send a message, unless that would block: the peer is gone then, and nobody waits for it."""
+    with contextlib.suppress(zmq.Again):
+        socket.send(data, zmq.DONTWAIT)
 
 
 class _OneKey:
@@ -215,8 +221,11 @@ class Outlet:
         self._transmit(parts)
 
     def _transmit(self, parts: list[Any]) -> None:
-        if self._reader:
-            self.socket.send(self._reader, zmq.SNDMORE)
+        if not self._remote:
+            offer(self.socket, parts[0])
+            return
+        assert self._reader is not None
+        self.socket.send(self._reader, zmq.SNDMORE)
         for part in parts[:-1]:
             self.socket.send(part, zmq.SNDMORE, copy=False)
         self.socket.send(parts[-1], copy=False)
@@ -296,7 +305,7 @@ class Inlet:
 
     def ask(self, wanted: int) -> None:
         """Introduce this reader; the writer sends what it keeps from sequence `wanted` on."""
-        self._send(encode_header(HELLO, self.name, self.token, wanted))
+        offer(self.socket, encode_header(HELLO, self.name, self.token, wanted))
 
     def _take(self, wait: bool) -> Frame | None:
         """The next well-formed frame, or None; malformed messages are counted and dropped."""
@@ -349,12 +358,8 @@ class Inlet:
         """Everything before `sequence` is done with; sent up in batches, or at once if `now`."""
         self._unacknowledged += 1
         if now or self._unacknowledged >= self._batch:
-            self._send(encode_header(ACK, sequence))
+            offer(self.socket, encode_header(ACK, sequence))
             self._unacknowledged = 0
-
-    def _send(self, header: bytes) -> None:
-        with contextlib.suppress(zmq.Again):  # the writer is gone: nobody waits for this
-            self.socket.send(header, zmq.DONTWAIT)
 
     def close(self) -> None:
         """Close the socket; the last acknowledgement lingers for LINGER_MS."""

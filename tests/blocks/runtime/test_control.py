@@ -79,3 +79,14 @@ def test_a_message_has_a_largest_size(pipes: Pipes) -> None:
                 got = server.receive(DEADLINE)
         assert [message for _, message in got] == [{"op": "hello"}]
         assert server.malformed == 1
+
+
+def test_a_node_does_not_wait_for_a_supervisor_that_is_gone(pipes: Pipes) -> None:
+    server = ControlServer(pipes, "inproc://control")
+    with closing(ControlClient(pipes, "inproc://control")) as client:
+        client.send({"op": "hello"})
+        assert server.receive(DEADLINE)
+        server.close()
+        client.receive(0)
+        client.send({"op": "status"})
+        assert client.receive(0) is None

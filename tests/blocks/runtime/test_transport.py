@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import zmq
 
+from blocks.runtime import transport
 from blocks.runtime.frame import ACK, HELLO, Frame, encode_header
 from blocks.runtime.transport import Pipes
 from isac_models.errors import UserError
@@ -78,7 +79,7 @@ def test_acknowledgements_go_up_in_batches(tmp_path: Path, monkeypatch: pytest.M
         inlet = edge.reader()
         edge.send(*range(8))
         sent: list[bytes] = []
-        monkeypatch.setattr(inlet, "_send", sent.append)
+        monkeypatch.setattr(transport, "offer", lambda _, data: sent.append(data))
         for sequence in range(7):
             inlet.acknowledge(sequence + 1)
         assert sent == [encode_header(ACK, n) for n in (2, 4, 6)]
@@ -86,20 +87,30 @@ def test_acknowledgements_go_up_in_batches(tmp_path: Path, monkeypatch: pytest.M
         assert sent[3:] == [encode_header(ACK, 8)]
 
 
-def test_a_reader_that_comes_again_is_sent_what_it_has_not_taken(edge: Edge) -> None:
-    first = edge.reader()
-    edge.send(0, 1, 2, 3)
+def test_a_writer_does_not_wait_for_a_reader_that_is_gone(edge: Edge) -> None:
+    inlet = edge.reader()
+    edge.send(0)
+    inlet.close()
+    edge.inlets.clear()
+    edge.send(1, 2, 3)
+    assert not edge.outlet.ready
+    assert not edge.outlet.settled
+
+
+def test_a_reader_that_comes_again_is_sent_what_it_has_not_taken(far: Edge) -> None:
+    first = far.reader()
+    far.send(0, 1, 2, 3)
     assert take(first, 0).sequence == 0
     first.acknowledge(1)
     first.close()
-    before = edge.outlet._reader
-    second = edge.reader(wanted=1)
-    edge.until(lambda: edge.outlet._reader != before)
-    assert len(edge.outlet._kept) == 3
-    edge.send(4)
+    before = far.outlet._reader
+    second = far.reader(wanted=1)
+    far.until(lambda: far.outlet._reader != before)
+    assert len(far.outlet._kept) == 3
+    far.send(4)
     assert [take(second, n).sequence for n in (1, 2, 3, 4)] == [1, 2, 3, 4]
     second.acknowledge(5)
-    edge.until(lambda: edge.outlet.settled)
+    far.until(lambda: far.outlet.settled)
     assert (second.lost, second.repeated) == (0, 0)
 
 

@@ -1,0 +1,300 @@
+"""The supervisor's side of the dialogue, with nodes played by the test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from blocks.runtime import BlockReport, DeploymentError, Flowgraph, FlowgraphError
+from blocks.runtime import supervisor as supervisor_module
+from blocks.runtime.control import ControlClient, ControlServer
+from blocks.runtime.plan import Plan
+from blocks.runtime.supervisor import Supervisor
+from blocks.runtime.transport import Pipes
+from isac_models.errors import UserError
+from tests.blocks.runtime.graphs import DEADLINE, Double, Numbers, Sink
+
+NODES = {"numbers": "first", "double": "second", "sink": "first"}
+
+
+class Stage:
+    """A supervisor, and nodes that say what the test tells them to."""
+
+    def __init__(self, **options: Any) -> None:
+        graph = Flowgraph("stage")
+        graph.connect(Numbers(10), Double(), Sink("double"))
+        self.plan: Plan = graph._plan(NODES)
+        self.pipes = Pipes()
+        server = ControlServer(self.pipes, "inproc://control")
+        self.supervisor = Supervisor(self.plan, self.pipes, server, **options)
+        self.supervisor.start()
+        self.clients: dict[str, ControlClient] = {}
+
+    def node(self, name: str, **changes: Any) -> ControlClient:
+        """A node that says hello."""
+        client = ControlClient(self.pipes, "inproc://control")
+        self.clients[f"{name}-{len(self.clients)}"] = client
+        client.send({"op": "hello", "node": name, "pid": 1, "plan": self.plan.fingerprint()} | changes)
+        return client
+
+    def both(self) -> tuple[ControlClient, ControlClient]:
+        """Both nodes, running."""
+        nodes = self.node("first"), self.node("second")
+        for number, node in enumerate(nodes):
+            said(node, "welcome")
+            node.send({"op": "bound", "endpoints": {f"edge{number}": f"place{number}"}})
+        for node in nodes:
+            said(node, "wire")
+        return nodes
+
+    def states(self, *names: str, interrupted: bool = False) -> dict[str, Any]:
+        """What a node tells about its blocks."""
+        counters = asdict(BlockReport(frames=1, snapshots=10))
+        return {name: {"counters": counters, "result": None, "interrupted": interrupted} for name in names}
+
+    def end(self, *nodes: ControlClient, interrupted: bool = False) -> None:
+        """The nodes end, commit and are done."""
+        for node in nodes:
+            node.send({"op": "ended"})
+        for node in nodes:
+            said(node, "commit")
+            states = self.states("numbers", "double", "sink", interrupted=interrupted)
+            node.send({"op": "done", "states": states})
+
+    def over(self) -> Exception | None:
+        """Wait for the end of the run; what it ended with."""
+        self.supervisor.join(DEADLINE)
+        assert not self.supervisor.is_alive()
+        return self.supervisor.error
+
+    def close(self) -> None:
+        """End everything."""
+        self.supervisor.stop_requests += 2
+        self.supervisor.join(DEADLINE)
+        for client in self.clients.values():
+            client.close()
+        self.pipes.close()
+
+
+def said(node: ControlClient, op: str) -> dict[str, Any]:
+    """The next message to a node of this kind; others but pings may not come before it."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        message = node.receive(0.1)
+        if message is not None and message["op"] != "ping":
+            assert message["op"] == op, message
+            return message
+    raise AssertionError(f"no {op}")
+
+
+@pytest.fixture
+def stage() -> Iterator[Callable[..., Stage]]:
+    """Set up a stage; it is cleared after the test."""
+    stages: list[Stage] = []
+
+    def build(**options: Any) -> Stage:
+        stages.append(Stage(**options))
+        return stages[-1]
+
+    yield build
+    for one in stages:
+        one.close()
+
+
+def test_a_run_from_hello_to_exit(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    first = one.node("first")
+    assert set(said(first, "welcome")["tokens"]) == {"numbers>double", "double>sink"}
+    first.send({"op": "bound", "endpoints": {"numbers>double": "a"}})
+    second = one.node("second")
+    tokens = said(second, "welcome")["tokens"]
+    assert all(len(token) == 16 for token in tokens.values())
+    assert len(set(tokens.values())) == 2
+    second.send({"op": "bound", "endpoints": {"double>sink": "b"}})
+    for node in (first, second):
+        assert said(node, "wire")["endpoints"] == {"numbers>double": "a", "double>sink": "b"}
+    one.end(first, second)
+    for node in (first, second):
+        message = said(node, "exit")
+        assert "error" not in message
+        assert message["report"]["snapshots"] == 10
+    assert one.over() is None
+    assert not one.supervisor.report().interrupted
+
+
+def test_commit_waits_for_every_node(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    first, second = one.both()
+    first.send({"op": "ended"})
+    second.send({"op": "failed", "line": "block double failed: ValueError: no", "traceback": "trace"})
+    said(first, "abort")
+    second.send({"op": "ended"})
+    for node in (first, second):
+        node.send({"op": "done", "states": one.states("numbers")})
+    assert said(first, "exit")["error"] == "block double failed: ValueError: no"
+    error = one.over()
+    assert isinstance(error, FlowgraphError)
+    assert (str(error), error.traceback) == ("block double failed: ValueError: no", "trace")
+    assert error.report is not None
+    assert error.report.blocks["numbers"].snapshots == 10
+
+
+def test_the_first_failure_is_the_one_that_is_told(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    first, second = one.both()
+    for node, line in ((first, "the cause"), (second, "its consequence")):
+        node.send({"op": "failed", "line": line, "traceback": ""})
+        if node is first:
+            said(second, "abort")
+    assert str(one.over()) == "the cause"
+
+
+@pytest.mark.parametrize(
+    ("hello", "line"),
+    [
+        ({"node": "third"}, "the graph has no node 'third' with a block to run"),
+        ({"node": None}, "the graph has no node None"),
+        ({"node": ["first"]}, "the graph has no node ['first']"),
+    ],
+)
+def test_a_stranger_is_sent_away_and_the_run_goes_on(
+    stage: Callable[..., Stage], hello: dict[str, Any], line: str
+) -> None:
+    one = stage()
+    message = said(one.node("stranger", **hello), "exit")
+    assert message["error"].startswith(line)
+    assert message["user"]
+    first, second = one.both()
+    assert said(one.node("second"), "exit")["error"] == "node second is running already"
+    one.end(first, second)
+    assert one.over() is None
+
+
+def test_what_strangers_say_changes_nothing(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    first, second = one.both()
+    stranger = ControlClient(one.pipes, "inproc://control")
+    one.clients["stranger"] = stranger
+    for message in ({"op": "failed"}, {"op": "refused"}, {"op": "interrupted", "count": 5}, {}):
+        stranger.send(message)
+    one.end(first, second)
+    assert one.over() is None
+
+
+def test_another_graph_ends_the_run(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    first = one.node("first")
+    said(first, "welcome")
+    line = "node second built another graph: start every node with the same options, seed and scenario"
+    assert said(one.node("second", plan="other"), "exit")["error"] == line
+    said(first, "abort")
+    message = said(first, "exit")
+    assert (message["error"], message["user"]) == (line, True)
+    assert isinstance(one.over(), DeploymentError)
+
+
+def test_an_address_that_cannot_be_used_ends_the_run(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    node = one.node("first")
+    said(node, "welcome")
+    node.send({"op": "refused", "cause": "tcp://1.2.3.4:5 is in use"})
+    error = one.over()
+    assert isinstance(error, UserError)
+    assert str(error) == "tcp://1.2.3.4:5 is in use"
+
+
+def test_one_ctrl_c_heard_by_all_is_one_request(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    first, second = one.both()
+    one.supervisor.request_stop()
+    for node in (first, second):
+        node.send({"op": "interrupted", "count": 1})
+        said(node, "drain")
+    one.end(first, second, interrupted=True)
+    assert one.over() is None
+    assert one.supervisor.report().interrupted
+
+
+def test_a_second_ctrl_c_aborts(stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "DRAIN_SECONDS", DEADLINE)
+    one = stage()
+    first, second = one.both()
+    second.send({"op": "interrupted", "count": 1})
+    said(first, "drain")
+    second.send({"op": "interrupted", "count": 2})
+    said(first, "drain")
+    said(first, "abort")
+    said(first, "exit")
+    assert one.over() is None
+    assert one.supervisor.report().interrupted
+
+
+def test_a_stop_when_all_has_ended_interrupts_nothing(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    first, second = one.both()
+    one.supervisor.request_stop()
+    said(first, "drain")
+    said(second, "drain")
+    one.end(first, second, interrupted=False)
+    assert one.over() is None
+    assert not one.supervisor.report().interrupted
+
+
+def test_a_stop_before_all_have_come_ends_the_run(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    first = one.node("first")
+    said(first, "welcome")
+    one.supervisor.request_stop()
+    said(first, "abort")
+    said(first, "exit")
+    assert one.over() is None
+    assert one.supervisor.report().interrupted
+
+
+def test_a_host_that_falls_silent_is_named(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "SILENCE_SECONDS", 0.2)
+    one = stage(remote=["second"])
+    first, _ = one.both()
+    said(first, "abort")
+    error = one.over()
+    assert isinstance(error, FlowgraphError)
+    assert str(error) == "node second (blocks double) has not been heard of for 0.2 s"
+
+
+def test_a_node_here_may_be_silent(stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block may hold the interpreter for long; whether its process lives is known without its word."""
+    monkeypatch.setattr(supervisor_module, "SILENCE_SECONDS", 0.01)
+    one = stage()
+    first, second = one.both()
+    pings = 0
+    while pings < 2:
+        pings += first.receive(0.1) == {"op": "ping"}
+    one.end(first, second)
+    assert one.over() is None
+
+
+def test_a_node_that_does_not_come_is_named(stage: Callable[..., Stage]) -> None:
+    one = stage(patience=0.1)
+    said(one.node("first"), "welcome")
+    error = one.over()
+    assert isinstance(error, DeploymentError)
+    assert str(error) == "node second did not come up within 0.1 s: start it"
+
+
+def test_the_run_can_be_watched(stage: Callable[..., Stage]) -> None:
+    seen: list[int] = []
+    one = stage(on_status=lambda report: seen.append(report.snapshots))
+    first, second = one.both()
+    first.send({"op": "status", "states": one.states("sink")})
+    deadline = time.monotonic() + DEADLINE
+    while not seen or seen[-1] != 10:
+        assert time.monotonic() < deadline
+        first.receive(0.05)
+    one.end(first, second)
+    assert one.over() is None

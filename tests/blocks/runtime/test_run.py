@@ -166,8 +166,6 @@ def test_a_process_that_leaves_is_named(start: Start) -> None:
 @pytest.mark.parametrize(
     ("transport", "text"), [("ipc", ENDLESS), ("ipc", STUCK), ("tcp", STUCK)], ids=["a", "b", "c"]
 )
-    ("transport", "text"), [("ipc", ENDLESS), ("ipc", STUCK), ("tcp", STUCK)], ids=range(3)
-)
 def test_children_of_a_killed_parent_leave(start: Start, transport: str, text: str) -> None:
     script = start(text, transport)
     script.expect("running" if text == ENDLESS else "stuck")

@@ -27,6 +27,7 @@ STATUS_SECONDS = 0.2
 SILENCE_SECONDS = 5.0  # without a word from the supervisor a node gives up
 LEAVE_SECONDS = 1.6  # after Ctrl-C a node waits this long for the supervisor's word
 ABORT_SECONDS = 0.3  # how long a node waits for its threads to notice an abort
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Node:
@@ -223,8 +224,9 @@ def node_process(
     def interrupt(_signum: int, _frame: FrameType | None) -> None:
         node.interrupts += 1
 
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in STOP_SIGNALS:
+        signal.signal(number, interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)  # held since before the fork
     status = 1
     try:
         node.run()

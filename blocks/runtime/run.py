@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import multiprocessing
 import os
 import shutil
 import signal
 import tempfile
 import threading
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
 from blocks.runtime.control import ControlServer
 from blocks.runtime.deployment import Deployment
-from blocks.runtime.node import Node, node_process
+from blocks.runtime.node import STOP_SIGNALS, Node, node_process
 from blocks.runtime.plan import Plan
 from blocks.runtime.report import FlowgraphError, Report
 from blocks.runtime.supervisor import OnStatus, Supervisor
@@ -154,11 +156,12 @@ class Processes(Run):
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
         context = multiprocessing.get_context(method)
         try:
-            for name in plan.nodes:
-                arguments = (plan, name, self._control, bind_to, self._folder, os.getpid())
-                process = context.Process(target=node_process, args=arguments, name=name, daemon=True)  # type: ignore[attr-defined]
-                process.start()
-                self._processes.append(process)
+            with _stops_held():
+                for name in plan.nodes:
+                    arguments = (plan, name, self._control, bind_to, self._folder, os.getpid())
+                    process = context.Process(target=node_process, args=arguments, name=name, daemon=True)  # type: ignore[attr-defined]
+                    process.start()
+                    self._processes.append(process)
             self._pipes = pipes = Pipes()
             server = ControlServer(pipes, self._control)
         except BaseException:
@@ -216,6 +219,16 @@ def _finish_threads(run: Run) -> None:
         run.node.interrupts += 1
     if run._node_thread is not None:
         run._node_thread.join(JOIN_SECONDS)
+
+
+@contextlib.contextmanager
+def _stops_held() -> Iterator[None]:
+    """Keep Ctrl-C until afterwards: a fork would swallow it, and a child that is not ready die of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _free_tcp_endpoint() -> str:

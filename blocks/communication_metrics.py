@@ -1,4 +1,4 @@
-"""Symbol and bit error rates."""
+"""Symbol and bit errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from blocks.runtime import Block, Symbols
 from isac_models.constellation import Constellation
 from isac_models.scenario import Scenario
-from isac_models.statistics import RateCounter
+from isac_models.tally import CommunicationTally
 
 
 class CommunicationMetrics(Block):
@@ -27,28 +27,20 @@ class CommunicationMetrics(Block):
         super().__init__(name)
         self.scenario = scenario
         self.constellation = Constellation(scenario.order)
-        self.symbols = RateCounter(coherence=scenario.coherence)
-        self.bits = RateCounter(coherence=scenario.coherence * self.constellation.bits)
+        self.tally = CommunicationTally.empty(scenario)
+
+    def start(self) -> None:
+        """Count from nothing: a second run of a graph repeats the draws of the first."""
+        self.tally = CommunicationTally.empty(self.scenario)
 
     def work(self, decided: np.ndarray, message: np.ndarray) -> None:
         """Count the errors of one frame."""
-        self.symbols.add(int(np.count_nonzero(decided != message)), len(message))
-        self.bits.add(self.constellation.bit_errors(message, decided), len(message) * self.constellation.bits)
+        self.tally.add(self.constellation, message, decided)
 
     def merge(self, result: dict[str, Any]) -> None:
         """Add the counts of another run's `result()`."""
-        self.symbols = self.symbols.merge(RateCounter.from_dict(result["counters"]["ser"]))
-        self.bits = self.bits.merge(RateCounter.from_dict(result["counters"]["ber"]))
+        self.tally = self.tally.merge(CommunicationTally.from_dict(result["counters"]))
 
     def result(self) -> dict[str, Any]:
         """Rates, their intervals, and the counts behind them."""
-        ser, ber = self.symbols.interval(), self.bits.interval()
-        return {
-            "ser": self.symbols.rate,
-            "ser_low": ser[0],
-            "ser_high": ser[1],
-            "ber": self.bits.rate,
-            "ber_low": ber[0],
-            "ber_high": ber[1],
-            "counters": {"ser": self.symbols.to_dict(), "ber": self.bits.to_dict()},
-        }
+        return {**self.tally.rates(), "counters": self.tally.to_dict()}

@@ -19,7 +19,12 @@ class ConstellationProbe(Block):
 
     def __init__(self, points: int = 2000, name: str | None = None) -> None:
         super().__init__(name)
-        self._left = points
+        self._points = points
+        self.start()
+
+    def start(self) -> None:
+        """Collect from nothing."""
+        self._left = self._points
         self._symbols: list[np.ndarray] = []
         self._messages: list[np.ndarray] = []
 

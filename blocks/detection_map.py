@@ -26,6 +26,11 @@ class DetectionMap(Block):
         low, high = scenario.target_sector
         margin = np.radians(0.5) if high - low < 1e-6 else 0.0
         self._edges = np.linspace(low - margin, high + margin, bins + 1)
+        self.start()
+
+    def start(self) -> None:
+        """Count from nothing."""
+        bins = len(self._edges) - 1
         self._found = np.zeros((bins, bins), dtype=np.int64)
         self._missed = np.zeros(bins, dtype=np.int64)
 

@@ -32,6 +32,8 @@ class Detector(Block):
     ) -> None:
         super().__init__(name)
         self.scenario = scenario
+        self.estimator = estimator
+        self.parameters = {"estimator": estimator}
         self.matched_filter = MatchedFilter(scenario, estimator=estimator)
         self.threshold = self.matched_filter.threshold
 

@@ -30,6 +30,7 @@ class Precoder(Block):
     ) -> None:
         super().__init__(name)
         self.scenario = scenario
+        self.parameters = {"rho": float(rho), "phi": float(phi)}
         self.beam = baseline_beam(scenario, rho, phi)
         self._row = self.beam.astype(np.complex64)
 

@@ -147,9 +147,10 @@ def _progress(options: argparse.Namespace) -> Iterator[Callable[[Any, float], No
         task = bar.add_task("starting", total=options.snapshots)
 
         def show(tally: Any, seconds: float) -> None:
-            done = tally.snapshots
-            parts = [f"{done:,} snapshots", f"{done / seconds:,.0f}/s", f"SER {tally.ser.rate:.3g}"]
-            parts += [f"P_md {tally.p_md.rate:.3g}", f"RMSE {math.degrees(tally.rmse_rad.rmse):.3g}°"]
+            done, sensing = tally.snapshots, tally.sensing
+            parts = [f"{done:,} snapshots", f"{done / seconds:,.0f}/s"]
+            parts += [f"SER {tally.communication.ser.rate:.3g}", f"P_md {sensing.p_md.rate:.3g}"]
+            parts += [f"RMSE {math.degrees(sensing.rmse_rad.rmse):.3g}°"]
             bar.update(task, completed=done, description="  ".join(parts))
 
         yield show

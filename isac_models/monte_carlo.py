@@ -83,9 +83,11 @@ class Link:
         symbol = self.constellation.encode(message)
         transmitted = precode(symbol, self.beam)
         echo, target = self.target.observe(transmitted, self.target_random, start)
-        tally.add_sensing(target, self.matched_filter.detect(echo))
+        found = self.matched_filter.detect(echo)
+        tally.sensing.add(target.present, target.angle, found.detected, found.angle)
         received, csi = self.channel.observe(transmitted, symbol, self.channel_random, start)
-        tally.add_communication(self.constellation, message, self.constellation.decide(received, csi))
+        decided = self.constellation.decide(received, csi)
+        tally.communication.add(self.constellation, message, decided)
 
 
 @dataclass(frozen=True)

@@ -36,19 +36,22 @@ def clopper_pearson(events: float, trials: float, confidence: float = 0.95) -> I
 
 
 def root_mean_square_interval(
-    count: float, mean_square: float, mean_fourth: float, confidence: float = 0.95
+    count: float, mean_square: float, mean_fourth: float, confidence: float = 0.95, limit: float = 0.0
 ) -> Interval:
     """Interval of √E[e²] from `count` independent errors with the given sample means of e² and e⁴.
 
     Central limit theorem on the mean of e², whose variance is (E[e⁴] - E[e²]²)/count; the square roots of
-    its ends. (0, inf) for fewer than two errors.
+    its ends. (0, inf) for fewer than two errors. With a `limit` that no |e| exceeds, the upper end also
+    allows for rare errors that a short run has not met: what `count` draws never showed has, with the
+    confidence of that end, a probability below -ln(tail)/count, and adds at most that times limit².
     """
     _check_confidence(confidence)
     if count < 2:
         return 0.0, math.inf
     quantile = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
     half = quantile * math.sqrt(max(0.0, mean_fourth - mean_square**2) / count)
-    return math.sqrt(max(0.0, mean_square - half)), math.sqrt(mean_square + half)
+    unseen = -math.log((1 - confidence) / 2) / count * limit**2
+    return math.sqrt(max(0.0, mean_square - half)), math.sqrt(mean_square + half + unseen)
 
 
 @dataclass
@@ -103,15 +106,21 @@ class RateCounter:
 
 @dataclass
 class SquaredErrorCounter:
-    """Accumulates errors e as count, Σe² and Σe⁴, and gives the RMSE with its interval."""
+    """Accumulates errors e as count, Σe² and Σe⁴, and gives the RMSE with its interval.
+
+    `limit`: the largest |e| there can be, for the interval; 0 when it is not known.
+    """
 
     count: int = 0
     sum_squares: float = 0.0
     sum_fourth: float = 0.0
     coherence: int = 1
+    limit: float = 0.0
 
     def __post_init__(self) -> None:
         _check_coherence(self.coherence)
+        if not 0 <= self.limit < math.inf:
+            raise ValueError(f"limit {self.limit} must be a finite number from 0")
 
     def add(self, errors: ArrayLike) -> None:
         """Take in errors of any shape."""
@@ -131,6 +140,7 @@ class SquaredErrorCounter:
             self.sum_squares + other.sum_squares,
             self.sum_fourth + other.sum_fourth,
             self.coherence,
+            max(self.limit, other.limit),
         )
 
     @property
@@ -141,9 +151,8 @@ class SquaredErrorCounter:
     def interval(self, confidence: float = 0.95) -> Interval:
         """Interval of the RMSE, see `root_mean_square_interval`."""
         count = max(1, self.count)
-        return root_mean_square_interval(
-            self.count / self.coherence, self.sum_squares / count, self.sum_fourth / count, confidence
-        )
+        means = self.sum_squares / count, self.sum_fourth / count
+        return root_mean_square_interval(self.count / self.coherence, *means, confidence, self.limit)
 
     def to_dict(self) -> dict[str, float]:
         """Plain numbers, for JSON and for `from_dict`."""

@@ -150,11 +150,13 @@ class _Climb:
 
 
 def link_theory(scenario: Scenario, beam: Values, matched_filter: MatchedFilter) -> dict[str, float]:
-    """SER, genie missed detection and angle bound of a link, under the keys of its report."""
+    """SER, genie missed detection, angle bound and its standard error, under the keys of a link's report."""
+    bound, error = angle_rmse_bound(scenario, beam, matched_filter)
     return {
         "ser": symbol_error_rate(scenario, beam),
         "p_md_genie": genie_missed_detection(scenario, beam),
-        "rmse_bound_rad": angle_rmse_bound(scenario, beam, matched_filter)[0],
+        "rmse_bound_rad": bound,
+        "rmse_bound_rad_error": error,
     }
 
 

@@ -44,6 +44,8 @@ class Block:
     """True when `work` depends on its arguments, `random` and `position` only."""
     dimensions: Mapping[str, int] = NO_TAGS
     """Sizes of the dimension names in the fields, before those of `self.scenario`."""
+    parameters: Mapping[str, Any] = NO_TAGS
+    """What else decides the block's output (numbers, strings): all hosts of a deployment must agree on it."""
 
     def __init__(self, name: str | None = None, stream_key: str | None = None) -> None:
         self.name = snake_case(type(self).__name__) if name is None else name
@@ -107,7 +109,10 @@ class Block:
                 if isinstance(d, str) and d not in sizes:
                     value = getattr(scenario, d, None)
                     if not isinstance(value, int):
-                        raise GraphError(f"block {self.name}: no size is known for dimension {d!r}")
+                        raise GraphError(
+                            f"block {self.name}: no size is known for the dimension {d!r} of a field: "
+                            "set it in `dimensions`, or give the block a `scenario` that has it"
+                        )
                     sizes[d] = value
         return {key: field.resolve(sizes) for key, field in fields.items()}
 

@@ -79,10 +79,9 @@ class Plan:
             fields = " ".join(
                 f"{key}:{value}" for group in (i.takes, i.gives) for key, value in group.items()
             )
-            scenario = getattr(i.block, "scenario", "")
-            lines.append(
-                f"{i.name} {type(i.block).__name__} {i.block.stream_key} {i.node} [{fields}] {scenario}"
-            )
+            block = i.block
+            built = f"{dict(block.parameters)} {getattr(block, 'scenario', '')}"
+            lines.append(f"{i.name} {type(block).__name__} {block.stream_key} {i.node} [{fields}] {built}")
         lines += [f"{edge.name} {' '.join(edge.fields)}" for edge in self.edges]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -50,3 +50,10 @@ def test_the_bits_are_those_of_the_order(order: int) -> None:
     metrics = CommunicationMetrics(Scenario(order=order))
     metrics.work(np.array([order - 1], np.uint8), np.array([0], np.uint8))
     assert metrics.result()["ber"] == 1
+
+
+def test_a_second_run_counts_from_nothing() -> None:
+    metrics = CommunicationMetrics(Scenario())
+    metrics.work(DECIDED, MESSAGE)
+    metrics.start()
+    assert metrics.result()["counters"]["ser"]["trials"] == 0

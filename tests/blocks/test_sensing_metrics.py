@@ -47,3 +47,10 @@ def test_runs_merge_into_one() -> None:
 def test_nothing_counted_is_no_rate() -> None:
     result = SensingMetrics(Scenario()).result()
     assert np.isnan([result["p_md"], result["p_fa"], result["rmse_rad"]]).all()
+
+
+def test_a_second_run_counts_from_nothing() -> None:
+    metrics = SensingMetrics(Scenario())
+    metrics.work(**FRAME)
+    metrics.start()
+    assert metrics.result()["counters"]["p_md"]["trials"] == 0

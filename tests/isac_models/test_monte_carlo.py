@@ -40,7 +40,7 @@ def test_counts_do_not_depend_on_the_cut(coherence: int) -> None:
     for start, end in ((0, 1), (1, 1000), (1000, BATCH + 17), (BATCH + 17, 3 * BATCH)):
         total = total.merge(link.measure(start, end - start))
     assert integers(total) == integers(whole)
-    assert math.isclose(total.rmse_rad.rmse, whole.rmse_rad.rmse)
+    assert math.isclose(total.sensing.rmse_rad.rmse, whole.sensing.rmse_rad.rmse)
 
 
 def test_counts_do_not_depend_on_the_workers() -> None:
@@ -63,10 +63,10 @@ def test_counts_are_those_of_the_flowgraph() -> None:
     graph.connect(precoder, blocks.TargetReflector(SCENARIO), blocks.Detector(SCENARIO), sensing)
     graph.run()
     found = evaluate(SCENARIO, rho=0.3, snapshots=23_456, seed=9, theory=False).tally
-    assert (symbols.symbols, symbols.bits) == (found.ser, found.ber)
-    assert (sensing.missed, sensing.false_alarms) == (found.p_md, found.p_fa)
-    assert sensing.angle_error.count == found.rmse_rad.count
-    assert math.isclose(sensing.angle_error.rmse, found.rmse_rad.rmse)
+    assert symbols.tally == found.communication
+    assert (sensing.tally.p_md, sensing.tally.p_fa) == (found.sensing.p_md, found.sensing.p_fa)
+    assert sensing.tally.rmse_rad.count == found.sensing.rmse_rad.count
+    assert math.isclose(sensing.tally.rmse_rad.rmse, found.sensing.rmse_rad.rmse)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,17 @@ def test_counts_are_those_of_the_flowgraph() -> None:
 def test_rates_are_those_of_theory(name: str, rho: float, order: int) -> None:
     scenario = Scenario.preset(name).replace(order=order)
     found = evaluate(scenario, rho=rho, snapshots=400_000, theory=False)
-    tally, beam = found.tally, found.system.beam
+    sensing, symbols = found.tally.sensing, found.tally.communication.ser
+    beam = found.system.beam
     ser = symbol_error_rate(scenario, beam)
-    assert abs(tally.ser.rate - ser) < 5 * math.sqrt(ser * (1 - ser) / tally.ser.trials)
+    assert abs(tally.communication.ser.rate - ser) < 5 * math.sqrt(
+        ser * (1 - ser) / tally.communication.ser.trials
+    )
     asked = scenario.false_alarm
-    assert abs(tally.p_fa.rate - asked) < 5 * math.sqrt(asked / tally.p_fa.trials) + 5e-3 * asked
-    assert tally.p_md.rate > genie_missed_detection(scenario, beam)
+    assert (
+        abs(tally.sensing.p_fa.rate - asked) < 5 * math.sqrt(asked / tally.sensing.p_fa.trials) + 5e-3 * asked
+    )
+    assert sensing.p_md.rate > genie_missed_detection(scenario, beam)
 
 
 def test_a_known_array_misses_fewer_targets() -> None:
@@ -90,7 +95,7 @@ def test_a_known_array_misses_fewer_targets() -> None:
         evaluate(scenario, rho=1, snapshots=200_000, known_array=known, theory=False)
         for known in (False, True)
     )
-    assert known.tally.p_md.interval()[1] < nominal.tally.p_md.interval()[0]
+    assert known.tally.sensing.p_md.interval()[1] < nominal.tally.sensing.p_md.interval()[0]
     # On a perfect array there is nothing more to know.
     ideal = Scenario.preset("ideal")
     same = [evaluate(ideal, snapshots=BATCH, known_array=known, theory=False) for known in (False, True)]
@@ -124,7 +129,7 @@ def test_the_result_is_complete_and_fit_for_json() -> None:
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     rates = ("ser", "ber", "p_md", "p_fa", "rmse_rad")
     assert {*rates, *(f"{key}_{end}" for key in rates for end in ("low", "high"))} <= set(found)
-    assert set(found["theory"]) == {"ser", "p_md_genie", "rmse_bound_rad"}
+    assert set(found["theory"]) == {"ser", "p_md_genie", "rmse_bound_rad", "rmse_bound_rad_error"}
     assert (found["snapshots"], found["estimator"], found["known_array"]) == (5000, "softmax", False)
     assert Scenario.from_dict(found["scenario"]) == SCENARIO
     assert found["threshold_relative_error"] <= 1e-3

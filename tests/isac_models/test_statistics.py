@@ -157,3 +157,22 @@ def test_runs_of_different_coherence_do_not_merge() -> None:
         SquaredErrorCounter(coherence=2).merge(SquaredErrorCounter(coherence=3))
     with pytest.raises(ValueError, match="at least 1"):
         RateCounter(coherence=0)
+
+
+def test_the_interval_of_a_short_run_allows_for_errors_it_has_not_met() -> None:
+    # As of a link: errors of 0.01 rad, and one in two thousand anywhere in a sector of 0.35 rad.
+    generator = np.random.default_rng(1)
+    rare, limit, runs = 5e-4, 0.35, 2000
+    truth = math.sqrt((1 - rare) * 0.01**2 + rare * limit**2 / 3)
+    held = {0.0: 0, limit: 0}
+    for _ in range(runs):
+        errors = generator.normal(0, 0.01, 850)
+        outliers = generator.random(850) < rare
+        errors[outliers] = generator.uniform(-limit, limit, outliers.sum())
+        for bound in held:
+            counter = SquaredErrorCounter(limit=bound)
+            counter.add(errors)
+            low, high = counter.interval()
+            held[bound] += low <= truth <= high
+    assert held[0.0] < 0.7 * runs  # without the allowance the interval of such a run is no interval
+    assert held[limit] > 0.94 * runs

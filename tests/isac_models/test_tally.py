@@ -7,8 +7,6 @@ import math
 import numpy as np
 
 from isac_models.constellation import Constellation
-from isac_models.detection import Detection
-from isac_models.propagation import Target
 from isac_models.scenario import Scenario
 from isac_models.statistics import RateCounter, SquaredErrorCounter
 from isac_models.tally import Tally
@@ -21,13 +19,11 @@ def counted(repeat: int = 1) -> Tally:
     tally = Tally.empty(SCENARIO)
     flags = np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool)
     for _ in range(repeat):
-        tally.add_communication(
+        tally.communication.add(
             Constellation(16), np.array([3, 0, 7, 9], np.uint8), np.array([3, 1, 7, 6], np.uint8)
         )
-        tally.add_sensing(
-            Target(flags[0], np.array([0.1, 0.2, 0.3, 0.4]), np.zeros(4, complex)),
-            Detection(flags[1], np.array([0.5, 0.21, 0.5, 0.5]), np.zeros(4)),
-        )
+        angle, estimate = np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.5, 0.21, 0.5, 0.5])
+        tally.sensing.add(flags[0], angle, flags[1], estimate)
     return tally
 
 
@@ -53,7 +49,7 @@ def test_counts_are_enough_to_make_the_counters_again() -> None:
 
 def test_precision_is_that_of_the_widest_interval() -> None:
     tally = counted(4000)
-    tally.rmse_rad.add(np.full(8000, 0.02))
+    tally.sensing.rmse_rad.add(np.full(8000, 0.02))
     rates = tally.rates()
     widest = max(
         (rates[f"{key}_high"] - rates[f"{key}_low"]) / 2 / rates[key] for key in ("ser", "p_md", "rmse_rad")
@@ -61,3 +57,14 @@ def test_precision_is_that_of_the_widest_interval() -> None:
     assert tally.precise(1.01 * widest)
     assert not tally.precise(0.99 * widest)
     assert not Tally.empty(SCENARIO).precise(0.5)
+
+
+def test_targets_are_counted_by_block_and_false_alarms_by_snapshot() -> None:
+    tally = Tally.empty(SCENARIO.replace(coherence=10)).to_dict()
+    assert {key: tally[key]["coherence"] for key in ("ser", "p_md", "p_fa")} == {
+        "ser": 10,
+        "p_md": 10,
+        "p_fa": 1,  # noise is drawn for every snapshot
+    }
+    low, high = SCENARIO.target_sector
+    assert tally["rmse_rad"]["limit"] == high - low

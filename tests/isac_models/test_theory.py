@@ -197,10 +197,12 @@ def test_the_link_is_summarised_under_the_keys_of_the_report() -> None:
     beam = baseline_beam(scenario, 1.0)
     matched_filter = MatchedFilter(scenario)
     summary = theory.link_theory(scenario, beam, matched_filter)
+    bound, error = theory.angle_rmse_bound(scenario, beam, matched_filter)
     assert summary == {
         "ser": theory.symbol_error_rate(scenario, beam),
         "p_md_genie": theory.genie_missed_detection(scenario, beam),
-        "rmse_bound_rad": theory.angle_rmse_bound(scenario, beam, matched_filter)[0],
+        "rmse_bound_rad": bound,
+        "rmse_bound_rad_error": error,
     }
     # Knowing the angle beats searching a sector, where .072 was measured, and nothing beats the bound: .0113.
     assert 0.04 < summary["p_md_genie"] < 0.072

@@ -48,7 +48,7 @@ def plan_of(graph: Flowgraph, **placement: str) -> Plan:
         ),
         (
             lambda: [Numbers(), declaring("eater", {"wave": Signal("antennas")})],
-            "eater: no size is known for dimension 'antennas'",
+            "eater: no size is known for the dimension 'antennas' of a field",
         ),
         (
             lambda: [Numbers(), declaring("eater", {"index": Field("int65")})],
@@ -267,12 +267,28 @@ def test_nodes_are_the_places_of_blocks() -> None:
 
 
 def test_the_fingerprint_tells_graphs_apart() -> None:
-    def build(name: str = "g", seed: int = 0, frame: int = 8, key: str | None = None, copies: int = 1) -> str:
+    def build(
+        name: str = "g",
+        seed: int = 0,
+        frame: int = 8,
+        key: str | None = None,
+        copies: int = 1,
+        rho: float = 0.5,
+    ) -> str:
         graph = Flowgraph(name, seed, frame)
         noise = Noise(stream_key=key)
+        noise.parameters = {"rho": rho}
         graph.connect(Numbers(), noise, Sink("noise")).replicate(noise, copies)
         return plan_of(graph).fingerprint()
 
-    prints = [build(), build("h"), build(seed=1), build(frame=9), build(key="k"), build(copies=2)]
+    prints = [
+        build(),
+        build("h"),
+        build(seed=1),
+        build(frame=9),
+        build(key="k"),
+        build(copies=2),
+        build(rho=1.0),
+    ]
     assert len(set(prints)) == len(prints)
     assert build() == build()

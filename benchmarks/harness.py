@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -15,6 +16,13 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SIGMAS = 5.0  # two estimates of one rate differ by more once in two million comparisons
+
+DENSE = "benchmarks/reference/dense_numpy.py"
+SECTOR = "benchmarks/reference/link_numpy.py"
+FROZEN = {
+    DENSE: "2f075039428bbaf4a5ac03b30a37a613461f6ff60907a5868bb6a6b28396cb59",
+    SECTOR: "8d8a8f5ea302291b00d6c16100e861d8a7b17ed785705f96fb964ad87da0472e",
+}
 
 Result = dict[str, Any]
 
@@ -87,6 +95,16 @@ def standard_error(key: str, side: Result) -> float:
     return math.hypot(sampling, share * value)
 
 
+def frozen(script: str) -> bool:
+    """Whether a reference script is still the one that ratios have been measured against."""
+    return hashlib.sha256((ROOT / script).read_bytes()).hexdigest() == FROZEN[script]
+
+
 def machine() -> Result:
     """What the figures were measured on."""
-    return {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+    return {
+        "cores": os.cpu_count(),
+        "load_average": os.getloadavg(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }

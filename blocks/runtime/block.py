@@ -62,7 +62,7 @@ class Block:
     # What a subclass writes ------------------------------------------------------------------
 
     def start(self) -> None:
-        """Called once, in the block's own thread and process, before the first frame."""
+        """Called in the block's own thread and process before the first frame of a run: reset counts here."""
 
     def work(self, *args: Any, **fields: Any) -> Arrays | None:
         """Turn the consumed arrays (n, …) into the produced ones; a sink returns None."""

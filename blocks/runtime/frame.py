@@ -21,6 +21,7 @@ MAX_HEADER = 64 * 1024  # bytes
 MAX_FIELDS = 64
 MAX_DIMENSIONS = 8
 MAX_BYTES = 1 << 30  # of all arrays of one frame
+BYTES_PER_CONTAINER = 16  # what a message above MAX_HEADER needs for each of its lists and maps, on average
 MAX_NAME = 64
 MAX_SEQUENCE = (1 << 63) - 1
 
@@ -97,13 +98,34 @@ def pack(values: Any) -> bytes:
     return data
 
 
+class _Containers:
+    """Counts the lists and maps of a message while it is read: an empty one is 1 byte there, 64 in memory."""
+
+    def __init__(self, limit: int) -> None:
+        self.left = self.limit = limit
+
+    def count(self, container: Any) -> Any:
+        """Called with each list and map, the inner ones first."""
+        self.left -= 1
+        if self.left < 0:
+            raise MalformedFrame(f"more than {self.limit} lists and maps")
+        return container
+
+
 def unpack(data: Any, limit: int = MAX_HEADER) -> Any:
-    """Plain values from at most `limit` bytes of msgpack, or MalformedFrame."""
+    """Plain values from at most `limit` bytes of msgpack, or MalformedFrame.
+
+    A message above MAX_HEADER may have one list or map for every BYTES_PER_CONTAINER of `limit`.
+    """
     size = memoryview(data).nbytes
     if size > limit:
-        raise MalformedFrame(f"header of {size} bytes, the limit is {limit}")
+        raise MalformedFrame(f"message of {size} bytes, the limit is {limit}")
+    options: dict[str, Any] = {"raw": False, "strict_map_key": True, "ext_hook": _refuse_extension}
+    if size > MAX_HEADER:
+        count = _Containers(limit // BYTES_PER_CONTAINER).count
+        options |= {"list_hook": count, "object_hook": count}
     try:
-        values = msgpack.unpackb(data, raw=False, strict_map_key=True, ext_hook=_refuse_extension)
+        values = msgpack.unpackb(data, **options)
     except MalformedFrame:
         raise
     except Exception as error:  # noqa: BLE001 - the library raises many kinds; each means the same here

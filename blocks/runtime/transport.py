@@ -27,6 +27,7 @@ from blocks.runtime.frame import (
     LOCAL,
     MAX_BYTES,
     MAX_HEADER,
+    MAX_SEQUENCE,
     Frame,
     MalformedFrame,
     check_integer,
@@ -41,6 +42,7 @@ from isac_models.errors import UserError
 LINGER_MS = 500
 POLL_SECONDS = 0.05  # how late a thread that waits may notice that the graph stops
 MAX_WAITING = 1000  # messages of one peer that a server has not read
+MAX_AT_ONCE = 64  # messages that a server reads before its thread looks at other things again
 
 
 class Pipes:
@@ -84,13 +86,17 @@ class Pipes:
         socket.connect(endpoint)
         return socket
 
-    def listen(self, endpoint: str, largest: int, alone: bool = False) -> tuple[zmq.Socket[bytes], str]:
+    def listen(
+        self, endpoint: str, largest: int, alone: bool = False, unread: int = 0
+    ) -> tuple[zmq.Socket[bytes], str]:
         """A bound socket that knows its peers apart, and the endpoint that they connect to.
 
         A tcp port may be ``*`` or ``low-high``; message parts may have at most `largest` bytes. `alone`
-        makes both ends a PAIR, for the one peer that an edge inside a process has.
+        makes both ends a PAIR, for the one peer that an edge inside a process has. A peer that has left
+        `unread` messages unread is sent no more (0: whatever it leaves).
         """
         socket = self._socket(zmq.PAIR if alone else zmq.ROUTER, endpoint, largest, server=True)
+        socket.setsockopt(zmq.SNDHWM, unread)
         for candidate in _candidates(endpoint):
             try:
                 socket.bind(candidate)
@@ -188,6 +194,7 @@ class Outlet:
         self._kept: deque[tuple[int, list[Any]]] = deque()
         self._remote = not endpoint.startswith("inproc:")
         self.socket, self.endpoint = pipes.listen(endpoint, MAX_HEADER, alone=not self._remote)
+        self._largest = len(encode_header(HELLO, name, token, MAX_SEQUENCE))
         self._shelf: dict[int, Frame] = {}
         if not self._remote:
             _SHELVES[token] = self._shelf
@@ -234,9 +241,12 @@ class Outlet:
         """Take in what the reader has sent up, and say whether the outlet is ready.
 
         What breaks the format is counted and dropped. `wait` for the first message, at most POLL_SECONDS.
+        A call reads at most MAX_AT_ONCE messages: whoever floods the outlet does not hold its thread.
         """
-        while (message := _receive(self.socket, wait)) is not None:
-            wait = False
+        for number in range(MAX_AT_ONCE):
+            message = _receive(self.socket, wait and not number)
+            if message is None:
+                break
             try:
                 self._accept(message)
             except MalformedFrame:
@@ -247,6 +257,8 @@ class Outlet:
         if len(message) != 1 + self._remote:
             raise MalformedFrame("a reader sends one part")
         reader, header = message if self._remote else (b"", *message)
+        if len(header) > self._largest:
+            raise MalformedFrame("longer than an introduction")
         kind, values = decode_header(header)
         if kind == HELLO and len(values) == 3:
             edge, token, wanted = values

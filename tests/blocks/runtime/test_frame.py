@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from blocks.runtime.frame import (
     ACK,
+    BYTES_PER_CONTAINER,
     DTYPES,
     FRAME,
     HELLO,
@@ -323,6 +324,16 @@ def test_numpy_scalars_travel_as_plain_ones() -> None:
 def test_headers_of_every_kind() -> None:
     assert decode_header(encode_header(HELLO, "a>b", b"token", 5)) == (HELLO, ["a>b", b"token", 5])
     assert decode_header(encode_header(ACK, 7)) == (ACK, [7])
+
+
+@pytest.mark.parametrize("one", [b"\x90", b"\x80"], ids=["lists", "maps"])
+def test_a_large_message_may_not_hold_lists_and_maps_alone(one: bytes) -> None:
+    limit = 1 << 20
+    count = limit // BYTES_PER_CONTAINER
+    full = msgpack.packb([[]] * (count - 1) + [0] * count)
+    assert len(unpack(full, limit)) == 2 * count - 1
+    with pytest.raises(MalformedFrame, match=f"more than {count} lists and maps"):
+        unpack(b"\xdd" + (limit - 5).to_bytes(4, "big") + one * (limit - 5), limit)
 
 
 def test_later_tags_win() -> None:

@@ -15,7 +15,7 @@ import zmq
 
 from blocks.runtime import transport
 from blocks.runtime.frame import ACK, HELLO, Frame, encode_header
-from blocks.runtime.transport import Pipes
+from blocks.runtime.transport import MAX_AT_ONCE, Pipes
 from isac_models.errors import UserError
 from tests.blocks.runtime.edges import FAR, KINDS, TOKEN, Edge, frame, take
 from tests.blocks.runtime.graphs import DEADLINE
@@ -264,6 +264,25 @@ def test_a_stranger_cannot_make_the_writer_hold_a_large_message(far: Edge) -> No
         monitor.close(0)
     assert take(inlet, 0).sequence == 0
     inlet.acknowledge(1)
+    far.until(lambda: far.outlet.settled)
+
+
+def test_a_flood_does_not_hold_the_writer(far: Edge) -> None:
+    """What strangers send is dropped a few messages at a time, long ones unread."""
+    inlet = far.reader()
+    far.send(0)
+    with closing(far.stranger()) as foreign:
+        for _ in range(3 * MAX_AT_ONCE):
+            foreign.send(encode_header(HELLO, "a>b", bytes(4096), 0))
+        most, deadline = 0, time.monotonic() + DEADLINE
+        while far.outlet.malformed < 3 * MAX_AT_ONCE:
+            assert time.monotonic() < deadline
+            before = far.outlet.malformed
+            far.outlet.pump(wait=True)
+            most = max(most, far.outlet.malformed - before)
+    assert 1 <= most <= MAX_AT_ONCE
+    assert take(inlet, 0).sequence == 0
+    inlet.acknowledge(1, now=True)
     far.until(lambda: far.outlet.settled)
 
 

@@ -45,7 +45,8 @@ class Report:
     """A run so far, or as it ended.
 
     `snapshots` counts what the slowest sink has taken; `interrupted` is True when the run was
-    stopped before the stream ended; `results` holds each block's `result()`.
+    stopped before the stream ended; `results` holds each block's `result()`; `malformed_control`
+    counts the messages to the supervisor that were dropped.
     """
 
     graph: str
@@ -54,6 +55,7 @@ class Report:
     interrupted: bool = False
     blocks: dict[str, BlockReport] = field(default_factory=dict)
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    malformed_control: int = 0
 
     @property
     def snapshots_per_second(self) -> float:
@@ -72,8 +74,8 @@ class Report:
 
     @property
     def malformed(self) -> int:
-        """Messages that broke the wire format; dropped."""
-        return sum(block.malformed for block in self.blocks.values())
+        """Messages on edges and the control channel that broke the wire format; dropped."""
+        return self.malformed_control + sum(block.malformed for block in self.blocks.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -83,7 +85,8 @@ class Report:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Report:
         """The report that `to_dict` described."""
-        known = {item.name: values[item.name] for item in fields(cls) if item.name != "blocks"}
+        names = {item.name for item in fields(cls)} - {"blocks"}
+        known = {name: value for name, value in values.items() if name in names}
         return cls(**known, blocks={name: BlockReport(**block) for name, block in values["blocks"].items()})
 
 

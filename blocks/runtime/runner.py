@@ -68,9 +68,11 @@ class Runner(threading.Thread):
         self._inlets: list[Inlet | None] = []
         self._sequence: int | None = None
         self._result_due = 0.0
+        self._late = 0  # frames that came from a replica after the end of stream from another
 
     def state(self) -> dict[str, Any]:
         """Counters and latest result, as plain values."""
+        self._tally()
         return {
             "counters": asdict(self.counters),
             "result": self.result,
@@ -146,6 +148,14 @@ class Runner(threading.Thread):
         tags: dict[str, Any] = unpack(pack(emitted)) if emitted else emitted
         return tags
 
+    def _tally(self) -> None:
+        """Take over what the pipes have counted; called from any thread."""
+        inlets = [one for one in self._inlets if one is not None]
+        outlets = [one for group in self._outlets for one in group if one is not None]
+        self.counters.lost_frames = sum(one.lost for one in inlets)
+        self.counters.repeated_frames = sum(one.repeated for one in inlets) + self._late
+        self.counters.malformed = sum(i.malformed for i in inlets) + sum(o.malformed for o in outlets)
+
     # Sources ---------------------------------------------------------------------------------
 
     def _produce(self) -> Frame:
@@ -201,7 +211,7 @@ class Runner(threading.Thread):
         for other in self._inlets:
             if other is not None and other is not inlet:
                 while not (last := self._receive(other, frame.sequence, 1)).end:
-                    self.counters.repeated_frames += 1
+                    self._late += 1
                 frame.tags = tags_of(last.tags, frame.tags)
         end = self._end(frame.stream, frame.sequence, frame.start, tags_of(frame.tags, self._emitted()))
         for one in self._inlets:
@@ -225,10 +235,7 @@ class Runner(threading.Thread):
                     asked = now
         finally:
             self.counters.waiting_seconds += time.perf_counter() - began
-            inlets = [one for one in self._inlets if one is not None]
-            self.counters.lost_frames = sum(one.lost for one in inlets)
-            self.counters.repeated_frames = sum(one.repeated for one in inlets)
-            self.counters.malformed = sum(one.malformed for one in inlets)
+            self._tally()
 
     def _check(self, frame: Frame) -> None:
         """What arrives is what was promised when the blocks were connected."""
@@ -327,8 +334,6 @@ class Runner(threading.Thread):
                     if self.signals.abort.is_set():
                         raise Aborted
                     outlet.pump(wait=True)
-                if outlet is not None:
-                    self.counters.malformed += outlet.malformed
 
 
 def _check_array(name: str, field: ResolvedField, array: Any, count: int) -> None:

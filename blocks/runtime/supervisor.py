@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from blocks.runtime.control import ControlServer
+from blocks.runtime.control import ControlServer, check_message
+from blocks.runtime.frame import MalformedFrame
 from blocks.runtime.node import SILENCE_SECONDS
 from blocks.runtime.plan import Plan
 from blocks.runtime.report import DeploymentError, FlowgraphError, Report, summarise
@@ -48,6 +49,9 @@ class Supervisor(threading.Thread):
         self.error: Exception | None = None
         self.stop_requests = 0
         self._interrupts: dict[str, int] = {}
+        self._digest = plan.fingerprint()
+        self._malformed = 0
+        self._strangers: set[str] = set()  # nodes whose place somebody with another graph has asked for
         self._tokens = {edge.name: secrets.token_bytes(16) for edge in plan.edges}
         self._peers: dict[str, bytes] = {}
         self._heard: dict[str, float] = {}
@@ -84,7 +88,10 @@ class Supervisor(threading.Thread):
         ended = self._committed and not self._aborted
         complete = ended and not any(state["interrupted"] for state in states.values())
         interrupted = self._interrupted and not complete
-        return summarise(self.plan.graph, seconds, interrupted, self.plan.order, self.plan.sinks, states)
+        plan = self.plan
+        report = summarise(plan.graph, seconds, interrupted, plan.order, plan.sinks, states)
+        report.malformed_control = self._malformed + self.server.malformed
+        return report
 
     # The thread ------------------------------------------------------------------------------
 
@@ -96,8 +103,11 @@ class Supervisor(threading.Thread):
             self.error = self.error or error
         finally:
             self._over = self._over or time.monotonic()
-            self._dismiss()
-            self.server.close()
+            for last in (self._dismiss, self._end_processes, self.server.close):
+                try:
+                    last()
+                except Exception as error:  # noqa: BLE001 - what comes after must be done all the same
+                    self.error = self.error or error
 
     def _direct(self) -> None:
         pinged = shown = acted = 0.0
@@ -126,14 +136,22 @@ class Supervisor(threading.Thread):
                 self.on_status(self.report())
 
     def _hear(self, peer: bytes, message: dict[str, Any]) -> None:
-        op = message.get("op")
-        if op == "hello":
-            self._welcome(peer, message)
-            return
+        """Act on a message; one that breaks the rules or comes from a stranger is counted and dropped."""
         node = next((name for name, known in self._peers.items() if known == peer), None)
-        if node is None:
-            return
-        self._heard[node] = time.monotonic()
+        mine = [] if node is None else [instance.name for instance in self.plan.on(node)]
+        try:
+            op = check_message(message, mine, [e.name for e in self.plan.edges if e.writer in mine])
+            if op == "hello":
+                self._welcome(peer, message)
+            elif node is None or (op == "bound" and node in self._bound):
+                raise MalformedFrame("not from a node, or said twice")
+            else:
+                self._heard[node] = time.monotonic()
+                self._obey(node, op, message)
+        except MalformedFrame:
+            self._malformed += 1
+
+    def _obey(self, node: str, op: str, message: dict[str, Any]) -> None:
         if op == "bound":
             self._endpoints.update(message["endpoints"])
             self._bound.add(node)
@@ -150,7 +168,7 @@ class Supervisor(threading.Thread):
         elif op == "failed":
             self._fail(FlowgraphError(message["line"], message["traceback"]))
         elif op == "interrupted":
-            self._interrupts[node] = int(message["count"])
+            self._interrupts[node] = message["count"]
         elif op == "ended":
             self._ended.add(node)
             if len(self._ended) == len(self.plan.nodes) and not self._aborted:
@@ -159,18 +177,17 @@ class Supervisor(threading.Thread):
                 self._tell_all({"op": "commit"})
 
     def _welcome(self, peer: bytes, message: dict[str, Any]) -> None:
-        node = message.get("node")
+        """Take a node in, or send it away: whoever asks for a place cannot end the run of the others."""
+        node = message["node"]
         if node not in self.plan.nodes:
-            self._refuse(peer, f"the graph has no node {node!r} with a block to run")
+            self._refuse(peer, "the graph has no node of that name with a block to run")
         elif node in self._peers:
             self._refuse(peer, f"node {node} is running already")
-        elif message.get("plan") != self.plan.fingerprint():
-            cause = (
-                f"node {node} built another graph: start every node with the same options, seed and scenario"
-            )
-            self._refuse(peer, cause)
-            self._fail(DeploymentError(cause))
+        elif message["plan"] != self._digest:
+            self._strangers.add(node)
+            self._refuse(peer, _another_graph(node))
         else:
+            self.server.admit(peer)
             self._peers[node] = peer
             self._heard[node] = time.monotonic()
             mine = {i.name for i in self.plan.on(node)}
@@ -200,11 +217,10 @@ class Supervisor(threading.Thread):
                 )
         missing = [node for node in self.plan.nodes if node not in self._peers]
         if missing and now - self._created > self.patience and self.error is None:
-            self._fail(
-                DeploymentError(
-                    f"node {', '.join(missing)} did not come up within {self.patience:g} s: start it"
-                )
-            )
+            others = [_another_graph(node) for node in missing if node in self._strangers]
+            advice = "; ".join(others + ["start it"] * (len(others) < len(missing)))
+            late = f"node {', '.join(missing)} did not come up within {self.patience:g} s"
+            self._fail(DeploymentError(f"{late}: {advice}"))
 
     def _wind_down(self, now: float, patience: float) -> None:
         """Let the sources end their streams; abort after `patience` seconds."""
@@ -232,8 +248,12 @@ class Supervisor(threading.Thread):
             self.server.send(peer, message)
 
     def _dismiss(self) -> None:
-        """Send every node home with the final report; processes that do not go are ended."""
-        report = self.report()
+        """Send every node home with the final report."""
+        try:
+            report = self.report()
+        except Exception as error:  # noqa: BLE001 - the nodes are told all the same
+            self.error = self.error or error
+            report = Report(self.plan.graph)
         if isinstance(self.error, FlowgraphError):
             self.error.report = report
         message: dict[str, Any] = {"op": "exit", "report": report.to_dict()}
@@ -242,9 +262,16 @@ class Supervisor(threading.Thread):
             user = isinstance(self.error, UserError)
             message |= {"error": str(self.error), "traceback": traceback, "user": user}
         self._tell_all(message)
+
+    def _end_processes(self) -> None:
+        """Wait for the processes to go; those that do not are killed."""
         deadline = time.monotonic() + 0.5
         for process in self.processes:
             process.join(max(0.0, deadline - time.monotonic()))
             if process.is_alive():
                 process.kill()
                 process.join()
+
+
+def _another_graph(node: str) -> str:
+    return f"node {node} built another graph: start every node with the same options, seed and scenario"

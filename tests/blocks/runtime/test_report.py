@@ -52,8 +52,10 @@ def test_nothing_has_run() -> None:
 
 def test_a_report_survives_json() -> None:
     report = summary()
+    report.malformed_control = 2
     values = json.loads(json.dumps(report.to_dict()))
     assert values["lost_frames"] == 3
+    assert values["malformed"] == 7
     assert values["snapshots_per_second"] == 5.0
     assert values["blocks"]["slow"]["repeated_frames"] == 3
     assert Report.from_dict(values) == report

@@ -44,9 +44,9 @@ class Stage:
     def both(self) -> tuple[ControlClient, ControlClient]:
         """Both nodes, running."""
         nodes = self.node("first"), self.node("second")
-        for number, node in enumerate(nodes):
+        for node, edge in zip(nodes, ("numbers>double", "double>sink"), strict=True):
             said(node, "welcome")
-            node.send({"op": "bound", "endpoints": {f"edge{number}": f"place{number}"}})
+            node.send({"op": "bound", "endpoints": {edge: "a place"}})
         for node in nodes:
             said(node, "wire")
         return nodes
@@ -57,13 +57,12 @@ class Stage:
         return {name: {"counters": counters, "result": None, "interrupted": interrupted} for name in names}
 
     def end(self, *nodes: ControlClient, interrupted: bool = False) -> None:
-        """The nodes end, commit and are done."""
+        """Both nodes, the first one first, end, commit and are done."""
         for node in nodes:
             node.send({"op": "ended"})
-        for node in nodes:
+        for node, mine in zip(nodes, (("numbers", "sink"), ("double",)), strict=True):
             said(node, "commit")
-            states = self.states("numbers", "double", "sink", interrupted=interrupted)
-            node.send({"op": "done", "states": states})
+            node.send({"op": "done", "states": self.states(*mine, interrupted=interrupted)})
 
     def over(self) -> Exception | None:
         """Wait for the end of the run; what it ended with."""
@@ -133,8 +132,8 @@ def test_commit_waits_for_every_node(stage: Callable[..., Stage]) -> None:
     second.send({"op": "failed", "line": "block double failed: ValueError: no", "traceback": "trace"})
     said(first, "abort")
     second.send({"op": "ended"})
-    for node in (first, second):
-        node.send({"op": "done", "states": one.states("numbers")})
+    for node, block in ((first, "numbers"), (second, "double")):
+        node.send({"op": "done", "states": one.states(block)})
     assert said(first, "exit")["error"] == "block double failed: ValueError: no"
     error = one.over()
     assert isinstance(error, FlowgraphError)
@@ -153,20 +152,10 @@ def test_the_first_failure_is_the_one_that_is_told(stage: Callable[..., Stage]) 
     assert str(one.over()) == "the cause"
 
 
-@pytest.mark.parametrize(
-    ("hello", "line"),
-    [
-        ({"node": "third"}, "the graph has no node 'third' with a block to run"),
-        ({"node": None}, "the graph has no node None"),
-        ({"node": ["first"]}, "the graph has no node ['first']"),
-    ],
-)
-def test_a_stranger_is_sent_away_and_the_run_goes_on(
-    stage: Callable[..., Stage], hello: dict[str, Any], line: str
-) -> None:
+def test_a_stranger_is_sent_away_and_the_run_goes_on(stage: Callable[..., Stage]) -> None:
     one = stage()
-    message = said(one.node("stranger", **hello), "exit")
-    assert message["error"].startswith(line)
+    message = said(one.node("stranger"), "exit")
+    assert message["error"] == "the graph has no node of that name with a block to run"
     assert message["user"]
     first, second = one.both()
     assert said(one.node("second"), "exit")["error"] == "node second is running already"
@@ -174,27 +163,85 @@ def test_a_stranger_is_sent_away_and_the_run_goes_on(
     assert one.over() is None
 
 
-def test_what_strangers_say_changes_nothing(stage: Callable[..., Stage]) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["node", "stranger"])
+def test_what_breaks_the_rules_changes_nothing_and_is_counted(
+    stage: Callable[..., Stage], known: bool
+) -> None:
     one = stage()
     first, second = one.both()
-    stranger = ControlClient(one.pipes, "inproc://control")
-    one.clients["stranger"] = stranger
-    for message in ({"op": "failed"}, {"op": "refused"}, {"op": "interrupted", "count": 5}, {}):
-        stranger.send(message)
+    peer = first if known else ControlClient(one.pipes, "inproc://control")
+    one.clients["another"] = peer
+    good = one.states("numbers")["numbers"]
+    counters = good["counters"]
+    bad_counters: list[Any] = [
+        None, {}, counters | {"more": 1}, counters | {"frames": "many"}, counters | {"frames": -1},
+        counters | {"frames": True}, counters | {"frames": 0.5}, counters | {"busy_seconds": float("nan")},
+    ]  # fmt: skip
+    bad_states: list[Any] = [
+        None, [], 5, {"numbers": None}, {"numbers": {}}, {"nobody": good}, {"double": good},
+        {"numbers": good | {"result": 5}}, {"numbers": good | {"interrupted": 2}},
+        *({"numbers": good | {"counters": bad}} for bad in bad_counters),
+    ]  # fmt: skip
+    places = {"numbers>double": "elsewhere"}
+    bad: list[dict[str, Any]] = [
+        {}, {"op": None}, {"op": ["done"]}, {"op": "commit"}, {"op": "hello"}, {"op": "hello", "node": None},
+        {"op": "hello", "node": ["second"], "plan": ""}, {"op": "hello", "node": "second", "plan": 7},
+        {"op": "hello", "node": "n" * 300, "plan": ""}, {"op": "failed"}, {"op": "failed", "line": "l"},
+        {"op": "failed", "line": 5, "traceback": ""}, {"op": "refused"}, {"op": "refused", "cause": {}},
+        {"op": "interrupted"}, {"op": "interrupted", "count": "2"}, {"op": "interrupted", "count": True},
+        {"op": "bound"}, {"op": "bound", "endpoints": []}, {"op": "bound", "endpoints": {}},
+        {"op": "bound", "endpoints": {"numbers>double": 5}}, {"op": "bound", "endpoints": places},
+        {"op": "bound", "endpoints": places | {"double>sink": "elsewhere"}},
+        *({"op": op, "states": states} for op in ("status", "done") for states in bad_states),
+    ]  # fmt: skip
+    for message in bad:
+        peer.send(message)
+    deadline = time.monotonic() + DEADLINE
+    while one.supervisor.report().malformed_control < len(bad):
+        assert time.monotonic() < deadline
+        second.receive(0.02)
+    one.end(first, second)
+    assert one.over() is None
+    report = one.supervisor.report()
+    assert (report.malformed, report.snapshots) == (len(bad), 10)
+
+
+def test_the_nodes_are_sent_home_even_if_the_report_fails(
+    stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = stage()
+    first, second = one.both()
+
+    def fail(*_: Any) -> None:
+        raise KeyError("no such block")
+
+    monkeypatch.setattr(supervisor_module, "summarise", fail)
+    ended: list[bool] = []
+    monkeypatch.setattr(one.supervisor, "_end_processes", lambda: ended.append(True))
+    one.end(first, second)
+    assert isinstance(one.over(), KeyError)
+    assert "no such block" in said(first, "exit")["error"]
+    assert ended
+    assert one.supervisor.server._socket.closed
+
+
+def test_who_built_another_graph_is_refused_and_the_run_goes_on(stage: Callable[..., Stage]) -> None:
+    one = stage()
+    line = "node second built another graph: start every node with the same options, seed and scenario"
+    message = said(one.node("second", plan="other"), "exit")
+    assert (message["error"], message["user"]) == (line, True)
+    first, second = one.both()
     one.end(first, second)
     assert one.over() is None
 
 
-def test_another_graph_ends_the_run(stage: Callable[..., Stage]) -> None:
-    one = stage()
-    first = one.node("first")
-    said(first, "welcome")
+def test_who_built_another_graph_is_named_when_nobody_else_comes(stage: Callable[..., Stage]) -> None:
+    one = stage(patience=0.5)
+    said(one.node("second", plan="other"), "exit")
     line = "node second built another graph: start every node with the same options, seed and scenario"
-    assert said(one.node("second", plan="other"), "exit")["error"] == line
-    said(first, "abort")
-    message = said(first, "exit")
-    assert (message["error"], message["user"]) == (line, True)
-    assert isinstance(one.over(), DeploymentError)
+    error = one.over()
+    assert isinstance(error, DeploymentError)
+    assert str(error) == f"node first, second did not come up within 0.5 s: {line}; start it"
 
 
 def test_an_address_that_cannot_be_used_ends_the_run(stage: Callable[..., Stage]) -> None:

@@ -42,6 +42,7 @@ from isac_models.errors import UserError
 LINGER_MS = 500
 POLL_SECONDS = 0.05  # how late a thread that waits may notice that the graph stops
 MAX_WAITING = 1000  # messages of one peer that a server has not read
+MAX_WAITING_BYTES = 64 << 20  # of them, if each is as large as it may be
 MAX_AT_ONCE = 64  # messages that a server reads before its thread looks at other things again
 
 
@@ -65,7 +66,7 @@ class Pipes:
         socket = self.context.socket(kind)
         socket.set_hwm(0)
         if server:
-            socket.setsockopt(zmq.RCVHWM, MAX_WAITING)
+            socket.setsockopt(zmq.RCVHWM, max(1, min(MAX_WAITING, MAX_WAITING_BYTES // largest)))
         socket.setsockopt(zmq.LINGER, LINGER_MS)
         socket.setsockopt(zmq.RCVTIMEO, round(1000 * POLL_SECONDS))
         socket.setsockopt(zmq.MAXMSGSIZE, largest)

@@ -13,7 +13,7 @@ import zmq
 
 from blocks.runtime.control import MAX_CONTROL, MAX_HELLO, ControlClient, ControlServer
 from blocks.runtime.frame import MalformedFrame, pack
-from blocks.runtime.transport import MAX_AT_ONCE, MAX_WAITING, Pipes, offer
+from blocks.runtime.transport import MAX_AT_ONCE, MAX_WAITING, MAX_WAITING_BYTES, Pipes, offer
 from tests.blocks.runtime.graphs import DEADLINE
 
 
@@ -125,6 +125,20 @@ def test_a_flood_does_not_hold_the_supervisor(pipes: Pipes) -> None:
         for _ in range(2):
             client.send({})
         assert len(wait(server, timeout=0)) == 1, "none after the time has passed"
+
+
+def test_what_waits_unread_is_bounded(pipes: Pipes) -> None:
+    """A peer that sends faster than the supervisor reads has to wait."""
+    with closing(ControlServer(pipes, "tcp://127.0.0.1:*")) as server:
+        eager: Any = pipes.context.socket(zmq.DEALER)
+        eager.sndhwm, eager.sndbuf, eager.linger = 1, 4096, 0
+        eager.connect(server.endpoint)
+        count = 0
+        while eager.poll(200, zmq.POLLOUT):
+            eager.send(bytes(MAX_CONTROL))
+            count += 1
+            assert count * MAX_CONTROL < 2 * MAX_WAITING_BYTES
+        eager.close(0)
 
 
 def test_who_does_not_read_is_sent_no_more(pipes: Pipes) -> None:

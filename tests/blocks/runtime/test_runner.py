@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 
 from blocks.runtime import Block, Count, Flowgraph, FlowgraphError
 from blocks.runtime import runner as runner_module
@@ -322,15 +323,37 @@ def test_a_field_that_does_not_come_as_promised_is_named(bench: Bench) -> None:
     )
 
 
-def test_a_reader_that_cannot_connect_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "CONNECT_SECONDS", 0.2)
-    pipes = Pipes()
+def lone_source(pipes: Pipes) -> tuple[Runner, Outlet]:
+    """A runner of a source on a tcp edge that nobody reads."""
     outlet = Outlet(pipes, "numbers>sink", TOKEN, "tcp://127.0.0.1:*", 4)
     edge = Edge("numbers>sink", "numbers", "sink", ("index",))
     source = Numbers(10)
     instance = Instance("numbers", source, 0, 1, "here", [], [[edge]], {}, source.resolve(source.produces))
     plan = Plan("alone", 0, 4, 4, {"numbers": instance}, ["numbers"], ["sink"])
-    runner = Runner(plan, instance, {edge.name: outlet}, lambda _: pytest.fail("no inlet"), Signals())
-    runner.run()
+    return Runner(plan, instance, {edge.name: outlet}, lambda _: pytest.fail("no inlet"), Signals()), outlet
+
+
+def test_a_reader_that_cannot_connect_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "CONNECT_SECONDS", 0.2)
+    with closing(Pipes()) as pipes:
+        runner, _ = lone_source(pipes)
+        runner.run()
     assert "TimeoutError: sink has not connected to tcp://127.0.0.1:" in str(runner.failure)
-    pipes.close()
+
+
+def test_what_strangers_send_to_a_writer_is_reported_even_if_the_run_is_aborted() -> None:
+    with closing(Pipes()) as pipes, closing(pipes.context.socket(zmq.DEALER)) as foreign:
+        runner, outlet = lone_source(pipes)
+        foreign.linger = 0
+        foreign.connect(outlet.endpoint)
+        for _ in range(3):
+            foreign.send(b"GET / HTTP/1.1")
+        runner.start()
+        deadline = time.monotonic() + DEADLINE
+        while runner.state()["counters"]["malformed"] < 3:
+            assert time.monotonic() < deadline
+            runner.join(0.01)
+        runner.signals.abort.set()
+        runner.join(DEADLINE)
+    assert runner.state()["counters"]["malformed"] == 3
+    assert runner.failure is None

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import pytest
+import zmq
 
 from blocks.runtime import BlockReport, DeploymentError, Flowgraph, FlowgraphError
 from blocks.runtime import supervisor as supervisor_module
 from blocks.runtime.control import ControlClient, ControlServer
+from blocks.runtime.frame import pack
 from blocks.runtime.plan import Plan
 from blocks.runtime.supervisor import Supervisor
-from blocks.runtime.transport import Pipes
+from blocks.runtime.transport import MAX_AT_ONCE, Pipes
 from isac_models.errors import UserError
 from tests.blocks.runtime.graphs import DEADLINE, Double, Numbers, Sink
 
@@ -24,19 +28,20 @@ NODES = {"numbers": "first", "double": "second", "sink": "first"}
 class Stage:
     """A supervisor, and nodes that say what the test tells them to."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, control: str = "inproc://control", **options: Any) -> None:
         graph = Flowgraph("stage")
         graph.connect(Numbers(10), Double(), Sink("double"))
         self.plan: Plan = graph._plan(NODES)
         self.pipes = Pipes()
-        server = ControlServer(self.pipes, "inproc://control")
+        server = ControlServer(self.pipes, control)
+        self.control = server.endpoint
         self.supervisor = Supervisor(self.plan, self.pipes, server, **options)
         self.supervisor.start()
         self.clients: dict[str, ControlClient] = {}
 
     def node(self, name: str, **changes: Any) -> ControlClient:
         """A node that says hello."""
-        client = ControlClient(self.pipes, "inproc://control")
+        client = ControlClient(self.pipes, self.control)
         self.clients[f"{name}-{len(self.clients)}"] = client
         client.send({"op": "hello", "node": name, "pid": 1, "plan": self.plan.fingerprint()} | changes)
         return client
@@ -204,6 +209,38 @@ def test_what_breaks_the_rules_changes_nothing_and_is_counted(
     assert one.over() is None
     report = one.supervisor.report()
     assert (report.malformed, report.snapshots) == (len(bad), 10)
+
+
+def test_a_flood_neither_holds_the_run_nor_its_end(stage: Callable[..., Stage]) -> None:
+    one = stage(control="tcp://127.0.0.1:*")
+    over = threading.Event()
+
+    def flood() -> None:
+        with one.pipes.context.socket(zmq.DEALER) as foreign:
+            foreign.linger, foreign.sndtimeo = 0, 100
+            foreign.connect(one.control)
+            messages = [pack({"op": "hello", "node": "first", "plan": "other"}), pack({"op": "hello"})]
+            while not over.is_set():
+                with contextlib.suppress(zmq.Again):
+                    for message in messages * 50:
+                        foreign.send(message)
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    deadline = time.monotonic() + DEADLINE
+    try:
+        while one.supervisor.report().malformed_control < MAX_AT_ONCE:
+            assert time.monotonic() < deadline
+            thread.join(0.01)
+        first, second = one.both()
+        one.supervisor.request_stop()
+        said(first, "drain")
+        said(second, "drain")
+        one.end(first, second)
+        assert one.over() is None
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_the_nodes_are_sent_home_even_if_the_report_fails(

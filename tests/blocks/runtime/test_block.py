@@ -76,7 +76,7 @@ def test_sizes_come_from_dimensions_then_from_the_scenario() -> None:
     block.scenario = SimpleNamespace(width=7, antennas=16, name="text")  # type: ignore[attr-defined]
     got = block.resolve({"a": Signal("width", "antennas"), "b": Real(2)})
     assert {key: field.shape for key, field in got.items()} == {"a": (3, 16), "b": (2,)}
-    with pytest.raises(GraphError, match="b: no size is known for dimension 'missing'"):
+    with pytest.raises(GraphError, match="b: no size is known for the dimension 'missing'"):
         block.resolve({"a": Real("missing")})
     with pytest.raises(GraphError, match="dimension 'name'"):
         block.resolve({"a": Real("name")})

@@ -1,7 +1,15 @@
-"""Blocks that can stand in for one another, by name.
+"""Blocks that can stand in for one another, by name or as ``module:Class``.
 
-A new one is a line here: a precoder is built as ``(scenario, rho=, phi=)``, a detector as
-``(scenario, estimator=)``, a demodulator as ``(scenario)``. Modules load when they are asked for.
+A new name is a line here. Anything else on Python's search path is named in full, without a line:
+``--detector energy:EnergyDetector``. What is asked of a class is
+
+- a precoder: built as ``(scenario, rho=, phi=)``; with an attribute `beam` (K,) the report has theory;
+- a detector: built as ``(scenario)``, and as ``(scenario, estimator=)`` when the user names one;
+- a demodulator: built as ``(scenario)``;
+
+and the ports of the block that it stands in for. Where a detector has the attributes `estimator` (its
+name), `threshold` (`isac_models.detection.Threshold`) and `matched_filter`, they are reported; none is
+needed. Modules load when they are asked for.
 """
 
 from __future__ import annotations
@@ -10,25 +18,63 @@ import difflib
 from importlib import import_module
 from typing import Any
 
+from blocks.runtime.block import Block
 from isac_models.errors import UserError
 
 PRECODERS = {"baseline": "blocks.precoder:Precoder"}
 DETECTORS = {"matched-filter": "blocks.detector:Detector"}
 DEMODULATORS = {"ml": "blocks.demodulator:Demodulator"}
 KINDS = {"precoder": PRECODERS, "detector": DETECTORS, "demodulator": DEMODULATORS}
+CLOSE = 0.6
+"""How alike two names are before one is suggested for the other."""
 
 
 def check(kind: str, name: str) -> str:
-    """`name`, if a block of that `kind` has it. Raises UserError that suggests the nearest one."""
+    """Where the block of that `kind` called `name` is, ``module:Class``.
+
+    Raises UserError for an unknown name; it suggests one that is close.
+    """
     known = KINDS[kind]
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0)
-        hint = f"did you mean {near[0]}?" if near and len(known) > 1 else f"there is {', '.join(known)}"
-        raise UserError(f"unknown {kind} {name!r}: {hint}")
-    return name
+    if name in known:
+        return known[name]
+    if ":" in name:
+        return name
+    near = difflib.get_close_matches(name, known, n=1, cutoff=CLOSE)
+    hint = f"did you mean {near[0]}?" if near and len(known) > 1 else f"there is {', '.join(known)}"
+    raise UserError(f"unknown {kind} {name!r}: {hint}; your own is named module:Class")
 
 
-def load(kind: str, name: str) -> Any:
-    """The class of the `kind` ("precoder", "detector", "demodulator") called `name`."""
-    module, _, attribute = KINDS[kind][check(kind, name)].partition(":")
-    return getattr(import_module(module), attribute)
+def load(kind: str, name: str) -> type[Block]:
+    """The class of the `kind` ("precoder", "detector", "demodulator") called `name`.
+
+    Raises UserError for an unknown name, and for one whose module or class does not load.
+    """
+    where = check(kind, name)
+    entry = f"{kind} {name!r}" if where == name else f"{kind} {name!r} ({where})"
+    module, _, attribute = where.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        hint = "; is its folder on PYTHONPATH?" if error.name and module.startswith(error.name) else ""
+        raise UserError(f"{entry}: {error}{hint}") from error
+    except AttributeError as error:
+        raise UserError(f"{entry}: {error}") from error
+    except Exception as error:  # a user's module can fail in any way
+        raise UserError(f"{entry}: its module does not load ({type(error).__name__}: {error})") from error
+    if not (isinstance(found, type) and issubclass(found, Block)):
+        raise UserError(f"{entry}: {attribute or 'it'} is not a class of blocks (blocks.runtime.Block)")
+    return found
+
+
+def build(kind: str, name: str, scenario: Any, **options: Any) -> Any:
+    """The block of the `kind` called `name`; options that are None are left to the block.
+
+    Raises UserError as `load` does, and for a class that does not take what it is given.
+    """
+    made = load(kind, name)
+    given = {key: value for key, value in options.items() if value is not None}
+    try:
+        return made(scenario, **given)
+    except TypeError as error:
+        call = ", ".join(["scenario", *(f"{key}=" for key in given)])
+        raise UserError(f"{kind} {name!r} cannot be built as {made.__name__}({call}): {error}") from error

@@ -10,6 +10,7 @@ MessageSource ─ QamEncoder ─ Precoder                          └ MessageSi
 
 import sys
 
+import interrupts  # noqa: F401 - first: Ctrl-C may come while the rest loads
 from isac_link_options import live_line, parse_arguments, replicate, run_program
 
 
@@ -18,17 +19,17 @@ def main() -> int:
     options = parse_arguments()
 
     import blocks  # only now: --help and a mistyped option answer at once
-    from blocks.registry import load
+    from blocks.registry import build
     from blocks.runtime import Flowgraph
     from link_results import show_link
 
     scenario = options.scenario
     source = blocks.MessageSource(scenario, *options.sent)
-    precoder = load("precoder", options.precoder)(scenario, rho=options.rho, phi=options.phi)
+    precoder = build("precoder", options.precoder, scenario, rho=options.rho, phi=options.phi)
     channel = blocks.MisoChannel(scenario)
-    demodulator = load("demodulator", options.demodulator)(scenario)
+    demodulator = build("demodulator", options.demodulator, scenario)
     reflector = blocks.TargetReflector(scenario)
-    detector = load("detector", options.detector)(scenario, estimator=options.estimator)
+    detector = build("detector", options.detector, scenario, estimator=options.estimator)
 
     graph = Flowgraph("isac-link", seed=options.seed, frame=options.frame)
     graph.connect(source, blocks.QamEncoder(scenario), precoder)

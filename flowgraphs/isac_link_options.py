@@ -6,11 +6,13 @@ import argparse
 import difflib
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import interrupts
 from isac_models.errors import UserError
 from isac_models.options import Parser, add_scenario_options, count, number, scenario_from, whole
 from link_report import LiveLine
@@ -30,8 +32,10 @@ examples:
 
 exit status: 0 done, 1 a block failed, 2 bad input, 130 stopped by Ctrl-C"""
 
+ESTIMATOR = "how the detector reads the angle: argmax, softmax (default: argmax)"
 RANDOM_SNAPSHOTS = 1_000_000
 PLOT_FORMATS = (".png", ".pdf", ".svg")
+READER_LEFT = re.compile(r"block message_sink failed(?: at frame \d+)?: BrokenPipeError\b")
 LARGEST_FRAME = 1 << 20
 LARGEST_ARRAY = 1 << 28  # bytes of one field of one frame
 
@@ -46,8 +50,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_scenario_options(parser)
     design = parser.add_argument_group("transmitter and receivers")
+    named = "NAME|MODULE:CLASS"  # CLASS: a block of your own
     design.add_argument(
-        "--precoder", default="baseline", metavar="NAME", help="how the beam is made (default: %(default)s)"
+        "--precoder", default="baseline", metavar=named, help="how the beam is made (default: %(default)s)"
     )
     design.add_argument(
         "--rho",
@@ -64,16 +69,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="phase between the two beams in radians (default: 0)",
     )
     design.add_argument(
-        "--detector", default="matched-filter", metavar="NAME", help="target detector (default: %(default)s)"
+        "--detector",
+        default="matched-filter",
+        metavar=named,
+        help="target detector, or a class of your own (default: %(default)s)",
     )
+    design.add_argument("--estimator", metavar="NAME", help=ESTIMATOR)
     design.add_argument(
-        "--estimator",
-        default="argmax",
-        metavar="NAME",
-        help="how the detector reads the angle: argmax, softmax (default: %(default)s)",
-    )
-    design.add_argument(
-        "--demodulator", default="ml", metavar="NAME", help="symbol decision (default: %(default)s)"
+        "--demodulator", default="ml", metavar=named, help="symbol decision (default: %(default)s)"
     )
     what = parser.add_argument_group("what is sent")
     what.add_argument(
@@ -157,6 +160,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(f"{given} needs --file: random messages are no file")
     if options.file is not None and options.file == "":
         raise UserError("--file is empty: name a file, or - for standard input")
+    if options.json and sys.stdout.name == os.devnull:
+        raise UserError("--json: standard output is closed")
     if options.out == "-" and options.json:
         raise UserError("--out - and --json both want standard output: name a file for one of them")
     check_run(options)
@@ -203,6 +208,8 @@ def check_run(options: argparse.Namespace) -> None:
         if (path := getattr(options, name, None)) not in (None, "-")
     ]
     for n, (name, path) in enumerate(written):
+        if (sent := getattr(options, "file", None)) and os.path.realpath(sent) == path:
+            raise UserError(f"--{name} and --file name the same file {path}")
         for other, same in written[:n]:
             if path == same and os.path.isfile(path) | (not os.path.exists(path)):
                 raise UserError(f"--{other} and --{name} name the same file {path}")
@@ -236,29 +243,50 @@ def _replicas(text: str) -> tuple[str, int]:
 
 def live_line(options: argparse.Namespace) -> LiveLine:
     """The progress of a run: shown only where standard output is a terminal and nothing else owns it."""
+    interrupts.wait()  # everything is built, the run follows
     silent = options.quiet or options.json or getattr(options, "out", None) == "-"
     return LiveLine(sys.stdout.isatty() and not silent, options.snapshots)
 
 
 def run_program(main: Callable[[], int], verbose: bool | None = None) -> int:
     """Exit status of `main`: each error a user can meet is one line on standard error."""
-    from blocks.runtime import FlowgraphError
-
     show = "--verbose" in sys.argv if verbose is None else verbose
+    _stand_in_for_closed_streams()
     try:
         return main()
     except UserError as error:
         return _fail(2, str(error), traceback.format_exc() if show else "")
-    except FlowgraphError as error:
-        return _fail(1, str(error), error.traceback if show else "")
     except BrokenPipeError:
-        # Whoever read standard output has left; Python's own flush at exit must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return _reader_left()
     except OSError as error:  # a full disk while the plot is written
         return _fail(1, str(error), traceback.format_exc() if show else "")
     except KeyboardInterrupt:
-        return _fail(130, "stopped", "")
+        interrupts.finish()
+        return _fail(interrupts.STATUS, "stopped", "")
+    except Exception as error:
+        from blocks.runtime import FlowgraphError
+
+        if not isinstance(error, FlowgraphError):
+            raise
+        if READER_LEFT.match(str(error)):
+            return _reader_left()
+        return _fail(1, str(error), error.traceback if show else "")
+    finally:
+        interrupts.finish()
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Python has None where standard output or error is closed; what is printed there goes nowhere."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the whole run
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _reader_left() -> int:
+    """Whoever read standard output has gone; Python's own flush at exit must not complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _fail(status: int, message: str, trace: str) -> int:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isac_link_options import LARGEST_FRAME, add_output_options, checked
+from isac_link_options import ESTIMATOR, LARGEST_FRAME, add_output_options, checked
 from isac_models.errors import UserError
 from isac_models.options import Parser, count, number
 from isac_models.scenario import Scenario
@@ -23,10 +23,13 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "recording", metavar="RECORDING", help="a file that isac_link.py --record has written"
     )
     parser.add_argument("--salvage", action="store_true", help="play the whole frames of a cut-off recording")
-    parser.add_argument("--detector", default="matched-filter", metavar="NAME", help="default: %(default)s")
     parser.add_argument(
-        "--estimator", default="argmax", metavar="NAME", help="argmax or softmax (default: %(default)s)"
+        "--detector",
+        default="matched-filter",
+        metavar="NAME|MODULE:CLASS",
+        help="target detector, or a class of your own (default: %(default)s)",
     )
+    parser.add_argument("--estimator", metavar="NAME", help=ESTIMATOR)
     parser.add_argument(
         "--false-alarm", type=number, metavar="P", help="false-alarm probability of the detector"
     )

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 TARGET, RECEIVER = "tab:orange", "tab:blue"
 
 
-def plot_link(path: str, scenario: Scenario, beam: np.ndarray, results: dict[str, dict[str, Any]]) -> None:
-    """Draw a run into the file at `path` (PNG, PDF or SVG by its ending)."""
+def plot_link(
+    path: str, scenario: Scenario, beam: np.ndarray | None, results: dict[str, dict[str, Any]]
+) -> None:
+    """Draw a run into the file at `path` (PNG, PDF or SVG by its ending); no pattern without a beam."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -65,14 +67,15 @@ def _constellation(axes: Axes, scenario: Scenario, probe: dict[str, Any]) -> Non
     axes.set_title("constellation, equalised")
 
 
-def _beampattern(axes: Axes, scenario: Scenario, beam: np.ndarray) -> None:
+def _beampattern(axes: Axes, scenario: Scenario, beam: np.ndarray | None) -> None:
     """Radiated power over angle: by the hardware as it is, and as the beam was designed for."""
     angles = np.linspace(-np.pi / 2, np.pi / 2, 1441)
     degrees = np.degrees(angles)
     arrays = [("radiated", hardware(scenario).transmit, "k-")]
     if scenario.impairment != "none":
         arrays.append(("as designed", nominal_array(scenario), "k:"))
-    for label, array, style in arrays:
+    for label, array, style in arrays if beam is not None else []:
+        assert beam is not None
         power = beampattern(beam, array, angles)
         axes.plot(degrees, 10 * np.log10(np.maximum(power, 1e-4)), style, linewidth=1.2, label=label)
     for label, sector, colour in (

@@ -8,13 +8,22 @@ import sys
 from types import TracebackType
 from typing import IO, Any
 
+import interrupts
+
 LABELS = {
     "ser": "Symbols decided wrongly, SER",
     "ber": "Bits decided wrongly, BER",
     "p_md": "Targets missed, P_md",
     "p_fa": "False alarms, P_fa",
-    "rmse_rad": "Angle error of found targets, RMSE",
+    "rmse_rad": "Angle error when found, RMSE",
 }
+
+
+FOOTNOTES = {
+    "genie": "a radar that is told the target's angle and only has to detect it.",
+    "bound": "the best mean square angle estimate on the targets found here.",
+}
+"""What the words in the column of theory mean."""
 
 
 class LiveLine:
@@ -45,6 +54,7 @@ class LiveLine:
 
     def update(self, report: Any) -> None:
         """Show the run as it stands."""
+        interrupts.run_started()
         if self._progress is None:
             return
         results = {key: value for result in list(report.results.values()) for key, value in result.items()}
@@ -71,7 +81,7 @@ def print_table(summary: dict[str, Any], title: str, notes: list[str], out: IO[s
         stream.reconfigure(errors="replace")
     console = Console(file=stream, highlight=False)
     console.print(title, style="bold", markup=False, soft_wrap=True)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     for column in ("measured", "95 % interval", "theory"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -81,23 +91,29 @@ def print_table(summary: dict[str, Any], title: str, notes: list[str], out: IO[s
             low, high = (_number(key, summary[f"{key}_{end}"]) for end in ("low", "high"))
             rate = _number(key, summary[key])
             table.add_row(label, rate, f"{low} … {high}", theory.get(key, ""))
-    if any(text.startswith("≥") for text in theory.values()):
-        table.caption = "≥ marks a bound: with this beam no receiver does better."
+    whole = console.measure(table, options=console.options.update(width=200))
+    console.width = max(console.width, whole.maximum)  # a number is never cut
     console.print(table)
+    for word, meaning in FOOTNOTES.items():
+        if any(text.startswith(word) for text in theory.values()):
+            console.print(f"{word}: {meaning}", markup=False, soft_wrap=True)
     for note in notes:
         console.print(note, markup=False, soft_wrap=True)
 
 
 def _theory_column(summary: dict[str, Any]) -> dict[str, str]:
-    """What each rate is compared with: equal to theory, not below a bound, or asked for."""
+    """What each rate is compared with: an exact value, a reference (see FOOTNOTES), or what was asked for."""
     theory = summary.get("theory") or {}
     column = {"p_fa": f"{_number('p_fa', summary['scenario']['false_alarm'])} asked"}
-    if "ser" in theory:
-        column["ser"] = _number("ser", theory["ser"])
-    if "p_md_genie" in theory:
-        column["p_md"] = f"≥ {_number('p_md', theory['p_md_genie'])}"
-    if "rmse_bound_rad" in theory:
-        column["rmse_rad"] = f"≥ {_number('rmse_rad', theory['rmse_bound_rad'])}"
+    for key, name, word in (
+        ("ser", "ser", ""),
+        ("p_md", "p_md_genie", "genie "),
+        ("rmse_rad", "rmse_bound_rad", "bound "),
+    ):
+        if theory.get(name) is not None:
+            column[key] = word + _number(key, theory[name])
+    if theory.get("rmse_bound_rad", 0) is None:
+        column["rmse_rad"] = "–"
     return column
 
 

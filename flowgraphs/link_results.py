@@ -8,40 +8,48 @@ from typing import Any
 
 import numpy as np
 
+import interrupts
 from blocks import FramePlayer
 from blocks.runtime import Report
 from isac_models.scenario import Scenario
-from isac_models.theory import link_theory
+from isac_models.theory import genie_missed_detection, link_theory, symbol_error_rate
 from link_report import print_json, print_table
 
 METRICS = ("communication_metrics", "sensing_metrics")
-INTERRUPTED = 130
 
 
 def show_link(options: argparse.Namespace, report: Report, precoder: Any, detector: Any) -> int:
     """Print (and draw) a run of the link; returns the exit status."""
     scenario: Scenario = options.scenario
-    choices = ("precoder", "rho", "phi", "detector", "estimator", "demodulator")
+    beam = None if getattr(precoder, "beam", None) is None else np.asarray(precoder.beam)
     summary = {
-        **{key: getattr(options, key) for key in choices},
+        **{key: getattr(options, key) for key in ("precoder", "rho", "phi", "demodulator")},
         **_measured(options, report, scenario, detector),
-        "theory": None,
+        "theory": None if beam is None else _quick_theory(scenario, beam),
     }
-    if not report.interrupted:  # Ctrl-C means now
-        summary["theory"] = link_theory(scenario, precoder.beam, detector.matched_filter)
-    notes = []
+    notes: list[str] = []
+    stopped = report.interrupted
+    try:
+        interrupts.run_ended()
+        if beam is not None and hasattr(detector, "matched_filter") and not stopped:  # Ctrl-C means now
+            summary["theory"] = link_theory(scenario, beam, detector.matched_filter)
+        if options.plot and _drawable(report):
+            from link_plot import plot_link
+
+            plot_link(options.plot, scenario, beam, report.results)
+            notes.append(f"Plot: {options.plot}")
+    except KeyboardInterrupt:
+        stopped = True  # what was measured is printed all the same
+        if options.plot and not notes:
+            notes.append("Stopped before the plot was drawn.")
+    interrupts.finish()
     if options.file:
         summary["file"] = _transfer(options, report)
         notes.append(_transfer_note(summary["file"]))
     if options.record and "frame_recorder" in report.results:
         summary["recording"] = report.results["frame_recorder"]
         notes.append(_recording_note(summary["recording"]))
-    if options.plot and _drawable(report):
-        from link_plot import plot_link
-
-        plot_link(options.plot, scenario, np.asarray(precoder.beam), report.results)
-        notes.append(f"Plot: {options.plot}")
-    return _show(options, report, summary, "ISAC link", notes)
+    return _show(options, report, summary, "ISAC link", notes, stopped)
 
 
 def show_replay(
@@ -50,8 +58,6 @@ def show_replay(
     """Print a replayed recording; returns the exit status."""
     played = player.result()
     summary = {
-        "detector": options.detector,
-        "estimator": options.estimator,
         **_measured(options, report, scenario, detector),
         "recording": {"path": options.recording, **played},
     }
@@ -60,17 +66,29 @@ def show_replay(
         notes.append(f"The recording is cut off: its {played['frames']} whole frames were played.")
     elif not played["complete"]:
         notes.append("The recorded run was stopped early.")
-    return _show(options, report, summary, f"Replay of {options.recording}", notes)
+    return _show(options, report, summary, f"Replay of {options.recording}", notes, report.interrupted)
+
+
+def _quick_theory(scenario: Scenario, beam: Any) -> dict[str, float | None]:
+    """What theory says of the beam alone; the angle bound needs a matched filter, and time."""
+    return {
+        "ser": symbol_error_rate(scenario, beam),
+        "p_md_genie": genie_missed_detection(scenario, beam),
+        "rmse_bound_rad": None,
+    }
 
 
 def _measured(
     options: argparse.Namespace, report: Report, scenario: Scenario, detector: Any
 ) -> dict[str, Any]:
-    """Scenario, rates and counters of a run."""
+    """Scenario, detector, rates and counters of a run; null for what a detector of one's own lacks."""
+    estimator, threshold = (getattr(detector, name, None) for name in ("estimator", "threshold"))
     results = {name: dict(report.results[name]) for name in METRICS if name in report.results}
     counters = {key: value for result in results.values() for key, value in result.pop("counters").items()}
     values = report.to_dict()
     return {
+        "detector": options.detector,
+        "estimator": estimator if isinstance(estimator, str) else None,
         "scenario": scenario.to_dict(),
         "seed": getattr(options, "seed", None),
         "transport": options.transport,
@@ -78,8 +96,8 @@ def _measured(
         "snapshots": report.snapshots,
         **{key: value for result in results.values() for key, value in result.items()},
         "counters": counters,
-        "threshold": detector.threshold.amplitude,
-        "threshold_relative_error": detector.threshold.relative_error,
+        "threshold": getattr(threshold, "amplitude", None),
+        "threshold_relative_error": getattr(threshold, "relative_error", None),
         **{key: values[key] for key in ("seconds", "snapshots_per_second", "lost_frames", "repeated_frames")},
         "malformed": report.malformed,
         "interrupted": report.interrupted,
@@ -115,8 +133,15 @@ def _drawable(report: Report) -> bool:
 
 
 def _show(
-    options: argparse.Namespace, report: Report, summary: dict[str, Any], title: str, notes: list[str]
+    options: argparse.Namespace,
+    report: Report,
+    summary: dict[str, Any],
+    title: str,
+    notes: list[str],
+    interrupted: bool,
 ) -> int:
+    """Print what was measured; returns the exit status."""
+    interrupts.finish()
     if options.json:
         print_json(summary)
     elif not options.quiet:
@@ -126,4 +151,4 @@ def _show(
         frames = f"Frames: {report.lost_frames} lost, {report.repeated_frames} repeated."
         out = sys.stderr if getattr(options, "out", None) == "-" else sys.stdout
         print_table(summary, f"{title}: {speed}{stopped}", [*notes, frames], out)
-    return INTERRUPTED if report.interrupted else 0
+    return interrupts.STATUS if interrupted else 0

@@ -19,9 +19,11 @@ def check_writable(path: str) -> None:
     """Whether a file could be written at `path`, tried without leaving anything there.
 
     Raises UserError when `path` is a directory, is write-protected, or lies in a directory that is
-    missing or cannot be written.
+    missing or cannot be written; for standard output, when it is closed.
     """
     if path == STDOUT:
+        if sys.stdout is None or getattr(sys.stdout, "name", None) == os.devnull:
+            raise UserError("cannot write standard output: it is closed")
         return
     target = os.path.realpath(path)
     folder = os.path.dirname(target)

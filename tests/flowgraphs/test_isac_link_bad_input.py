@@ -129,7 +129,8 @@ FILES: dict[str, tuple[list[str], str]] = {
     "plot of an unknown kind": (["--plot", "new.gif"], ".png"),
     "two outputs of one name": (["--record", "same.png", "--plot", "same.png"], "same.png"),
     "bad input with an output": (["--file", "missing", "--out", "kept"], "no such file"),
-    "bad beam with an output": (["--file", "kept", "--out", "kept", "--rho", "7"], "rho"),
+    "bad beam with an output": (["--file", "kept", "--out", "empty", "--rho", "7"], "rho"),
+    "output over the input": (["--file", "kept", "--out", "kept"], "same file"),
 }
 
 

@@ -63,7 +63,7 @@ def show_replay(
     }
     notes = []
     if played["salvaged"]:
-        notes.append(f"The recording is cut off: its {played['frames']} whole frames were played.")
+        notes.append(f"The recording is cut off or damaged: its first {played['frames']} frames were played.")
     elif not played["complete"]:
         notes.append("The recorded run was stopped early.")
     return _show(options, report, summary, f"Replay of {options.recording}", notes, report.interrupted)

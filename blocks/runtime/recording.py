@@ -37,7 +37,7 @@ class Recording:
     """A recording opened for reading; every length is checked before a byte is allocated.
 
     `fields` name → Field, `about` the run (scenario, seed, …), `tags` of the end of the stream,
-    `complete` False for a run that was stopped, `salvaged` True where the end is missing.
+    `complete` False for a run that was stopped, `salvaged` True where the end is missing or damaged.
     Raises UserError for a missing file, one that is no recording, and, unless `salvage`, one whose
     end is missing.
     """
@@ -62,14 +62,18 @@ class Recording:
             self.close()
         self._offsets = np.array(offsets, dtype=np.int64)
         self._ends = np.cumsum(np.array(ends, dtype=np.int64))
-        if not closed:
-            self._drop_damaged_tail()
-            if not self.salvage:
-                raise UserError(
-                    f"recording {self.path} is cut off after {self.frames} whole frames "
-                    f"({self.snapshots} snapshots); --salvage plays those"
-                )
-            self.salvaged = True
+        if closed and not self.salvage:
+            return
+        whole = self.frames
+        self._drop_damaged_tail()
+        if not self.salvage:
+            hint = "; --salvage plays those" if self.frames else ""
+            raise UserError(
+                f"recording {self.path} is cut off after {self.frames} whole frames "
+                f"({self.snapshots} snapshots){hint}"
+            )
+        if not closed or self.frames < whole:
+            self.salvaged, self.complete, self.tags = True, False, {}
 
     @property
     def frames(self) -> int:
@@ -97,7 +101,8 @@ class Recording:
             if frame.count != int(self._ends[number]) - (int(self._ends[number - 1]) if number else 0):
                 raise ValueError("its number of snapshots is not the recorded one")
         except ValueError as error:
-            raise ValueError(f"recording {self.path}: frame {number} is damaged ({error})") from error
+            hint = "; --salvage plays the frames before it" if number else ""
+            raise ValueError(f"recording {self.path}: frame {number} is damaged ({error}){hint}") from error
         if {name: _field(a.dtype.str, list(a.shape[1:])) for name, a in frame.arrays.items()} != self.fields:
             raise ValueError(f"recording {self.path}: frame {number} does not hold the described fields")
         return frame

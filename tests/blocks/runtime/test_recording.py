@@ -72,8 +72,8 @@ def test_every_cut_is_refused_with_the_number_of_whole_frames_or_salvaged(tmp_pa
         with pytest.raises(UserError) as caught:
             Recording(str(cut))
         if "whole frames" in str(caught.value):
-            assert "--salvage" in str(caught.value)
             salvaged = Recording(str(cut), salvage=True)
+            assert ("--salvage" in str(caught.value)) == (salvaged.frames > 0)
             assert f"after {salvaged.frames} whole frames ({salvaged.snapshots} snapshots)" in str(
                 caught.value
             )
@@ -109,6 +109,17 @@ def test_a_damaged_frame_is_named_when_it_is_read(tmp_path: Path) -> None:
         recording.read(0)
     assert recording.read(1).count == 7
     recording.close()
+
+
+def test_a_whole_recording_with_a_damaged_frame_is_salvaged_up_to_it(tmp_path: Path) -> None:
+    path = record(tmp_path / "a.rec")
+    data = bytearray(path.read_bytes())
+    data[data.rindex(FRAME) + RECORD.size + 60] ^= 1
+    path.write_bytes(data)
+    salvaged = Recording(str(path), salvage=True)
+    assert (salvaged.frames, salvaged.salvaged, salvaged.complete) == (2, True, False)
+    with closing(Recording(str(path))) as recording, pytest.raises(ValueError, match=r"frame 2 .*--salvage"):
+        recording.read(2)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
+EXACT = ("1", "P", "PA", "LA")  # become one of CHANNELS without a change
 MAX_PIXELS = 50_000_000
 # Decoders that are plain raster formats; nothing that runs another program or a page description.
 READS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
@@ -79,9 +80,9 @@ class Picture:
 def decode_picture(file: IO[bytes], path: str) -> tuple[Picture, bytes] | None:
     """Geometry and raw pixels of the picture in `file`, or None when it holds no picture.
 
-    16-bit grey is reduced to 8 bits, palettes and other colour spaces become RGB (RGBA where
-    transparent), orientation tags are applied, of an animation the first picture is taken.
-    Raises UserError for a broken or oversized picture.
+    Palettes become RGB (RGBA where transparent), orientation tags are applied,
+    of an animation the first picture is taken.
+    Raises UserError for a broken or oversized picture, and for pixels that 8 bits do not keep exactly.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -95,7 +96,7 @@ def decode_picture(file: IO[bytes], path: str) -> tuple[Picture, bytes] | None:
                         f"at most {MAX_PIXELS:,} are allowed; --as-bytes sends the file itself"
                     )
                 image.load()
-                plain = _plain(ImageOps.exif_transpose(image))
+                plain = _plain(ImageOps.exif_transpose(image), path)
         except UnidentifiedImageError:
             return None
         except (UserError, MemoryError):
@@ -111,13 +112,16 @@ def decode_picture(file: IO[bytes], path: str) -> tuple[Picture, bytes] | None:
     return Picture(plain.mode, plain.width, plain.height), plain.tobytes()
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def _plain(image: Image.Image, path: str) -> Image.Image:
     """`image` in one of the modes of CHANNELS."""
     if image.mode in CHANNELS:
         return image
-    if image.mode.startswith("I"):
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    if image.mode in ("1", "F"):
+    if image.mode not in EXACT:
+        raise UserError(
+            f"cannot send {path} as a picture: 8 bits do not keep its {image.mode} pixels exactly; "
+            "--as-bytes sends the file itself"
+        )
+    if image.mode == "1":
         return image.convert("L")
     transparent = image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info
     return image.convert("RGBA" if transparent else "RGB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -43,6 +44,11 @@ class FrameRecorder(Block):
             raise UserError("a recording cannot go to standard output, name a file")
         check_writable(path)
         check_writable(path + SUFFIX)
+        if os.path.isfile(path + SUFFIX) and os.path.getsize(path + SUFFIX) > 0:
+            raise UserError(
+                f"{path + SUFFIX} holds what an earlier run recorded before it was stopped: "
+                "move or remove it, or record to another name"
+            )
         self.scenario = scenario
         self._path = path
         if keep is not None:

@@ -229,8 +229,9 @@ def replicate(graph: Flowgraph, replicas: dict[str, int]) -> None:
     """Run the named blocks of the graph in several copies. Raises UserError for a name that is none."""
     for name, copies in replicas.items():
         if name not in graph.blocks:
-            nearest = difflib.get_close_matches(name, graph.blocks, n=1, cutoff=0)[0]
-            raise UserError(f"--replicas: the graph has no block {name!r} (did you mean {nearest}?)")
+            near = difflib.get_close_matches(name, graph.blocks, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(graph.blocks)}"
+            raise UserError(f"--replicas: the graph has no block {name!r} ({hint})")
         graph.replicate(graph.blocks[name], copies)
 
 

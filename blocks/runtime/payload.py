@@ -127,6 +127,10 @@ class StreamPayload:
         self._path = path
         # The descriptor is taken at once: a process started later may find its own stdin closed.
         self._descriptor = os.dup(sys.stdin.fileno()) if path == STDIN else -1
+        # So are its first bytes: an empty input is refused before anything runs, like an empty file.
+        self._first = os.read(self._descriptor, 1 << 16) if path == STDIN else b""
+        if path == STDIN and not self._first:
+            raise UserError("cannot send standard input: it is empty")
         self._hash: Any = None
         self._length = 0
         self._rest = b""
@@ -141,7 +145,8 @@ class StreamPayload:
         pieces = [self._rest]
         have = len(self._rest)
         while have < need and not self._ended:
-            piece = os.read(self._open(), max(need - have, 1 << 16))
+            piece = self._first or os.read(self._open(), max(need - have, 1 << 16))
+            self._first = b""
             self._ended = not piece
             self._hash.update(piece)
             self._length += len(piece)
@@ -184,6 +189,8 @@ def open_payload(path: str, as_bytes: bool = False) -> Payload | StreamPayload:
     if path == STDIN:
         try:
             return StreamPayload(path)
+        except UserError:
+            raise
         except (OSError, ValueError, AttributeError) as error:
             raise UserError("cannot read standard input: it is closed") from error
     try:

@@ -67,3 +67,11 @@ def test_an_output_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> 
     for path in (str(tmp_path), str(tmp_path / "missing" / "a.rec"), "-"):
         with pytest.raises(UserError):
             FrameRecorder(path)
+
+
+def test_what_an_earlier_run_left_is_not_overwritten(tmp_path: Path) -> None:
+    left = tmp_path / "run.isac.partial"
+    left.write_bytes(b"frames")
+    with pytest.raises(UserError, match=r"run\.isac\.partial holds what an earlier run recorded"):
+        FrameRecorder(str(tmp_path / "run.isac"))
+    assert left.read_bytes() == b"frames"

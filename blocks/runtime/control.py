@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from math import inf
 from typing import Any
-
-import zmq
 
 from blocks.runtime.frame import MAX_HEADER, MalformedFrame, pack, unpack
 from blocks.runtime.report import BlockReport
@@ -66,8 +63,7 @@ class ControlServer:
 
     def send(self, peer: bytes, message: dict[str, Any]) -> None:
         """Send a message to one node (lost if that node is gone, or does not read)."""
-        with contextlib.suppress(zmq.Again):
-            self._socket.send_multipart([peer, pack(message)], zmq.DONTWAIT)
+        offer(self._socket, peer, pack(message))
 
     def close(self) -> None:
         """Close the socket."""

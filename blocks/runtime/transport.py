@@ -129,10 +129,10 @@ class Pipes:
         closer.join(LINGER_MS / 1000 if wait else 0.0)
 
 
-def offer(socket: zmq.Socket[bytes], data: bytes) -> None:
+def offer(socket: zmq.Socket[bytes], *parts: bytes) -> None:
     """Send a message, unless that would block: the peer is gone then, and nobody waits for it."""
     with contextlib.suppress(zmq.Again):
-        socket.send(data, zmq.DONTWAIT)
+        socket.send_multipart(parts, zmq.DONTWAIT)
 
 
 class _OneKey:

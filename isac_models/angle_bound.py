@@ -112,7 +112,7 @@ def _sector_edges(scenario: Scenario, arrays: Hardware, beam: Values) -> Reals:
     """Angles between the steps over the whole sector, the smallest first: (J + 1,) radians."""
     low, high = scenario.target_sector
     strongest = float((np.abs(Constellation(scenario.order).points) ** 2).max())
-    scale = strongest * _snr_of_pattern(scenario, arrays)
+    scale = strongest * snr_of_pattern(scenario, arrays)
     edges = np.linspace(low, high, max(256, math.ceil((high - low) * 8 * scenario.antennas)) + 1)
     while True:
         middles = (edges[:-1] + edges[1:]) / 2
@@ -165,7 +165,7 @@ def _integrate(
     centre (n,), or (1,) for all snapshots; edges (J + 1,), offsets (J,).
     """
     pattern = _power(arrays.transmit, beam[None], centre, offsets)
-    snr = (np.abs(symbol) ** 2)[:, None] * pattern * _snr_of_pattern(scenario, arrays)
+    snr = (np.abs(symbol) ** 2)[:, None] * pattern * snr_of_pattern(scenario, arrays)
     power = _power(arrays.receive, echo.conj(), centre, offsets)
     log_likelihood = snr / (1 + snr) * power / (scenario.noise_power * _collected(arrays)) - np.log1p(snr)
 
@@ -192,8 +192,8 @@ def _collected(arrays: Hardware) -> float:
     return float((np.abs(arrays.receive.response) ** 2).sum())
 
 
-def _snr_of_pattern(scenario: Scenario, arrays: Hardware) -> float:
-    """S for a beampattern and a symbol energy of one."""
+def snr_of_pattern(scenario: Scenario, arrays: Hardware) -> float:
+    """Radar SNR S = ‖a_rx‖² σ_r² / N0 for a beampattern and a symbol energy of one."""
     return _collected(arrays) * scenario.radar_gain / scenario.noise_power
 
 

@@ -81,8 +81,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=count,
         default=1,
         metavar="N",
-        help="processes; the counts do not depend on it, and each takes seconds to start: more pay from some "
-        "1e7 snapshots on (default: %(default)s)",
+        help="processes; the counts do not depend on it, and each takes seconds to start, so that more pay "
+        "on long runs only (default: %(default)s)",
     )
     run.add_argument("--no-theory", action="store_true", help="leave out the theoretical values")
     output = parser.add_argument_group("output")

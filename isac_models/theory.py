@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from isac_models.angle_bound import angle_rmse_bound
+from isac_models.angle_bound import angle_rmse_bound, snr_of_pattern
 from isac_models.array import hardware
 from isac_models.beamforming import Beam, baseline_beam, beampattern
 from isac_models.constellation import Constellation
@@ -54,7 +54,7 @@ def genie_missed_detection(scenario: Scenario, beam: Values) -> float:
     angles, weights = sector_quadrature(scenario.target_sector, scenario.antennas)
     energies, shares = _symbol_energies(scenario.order)
     pattern = beampattern(beam, hardware(scenario).transmit, angles)
-    snr = _snr_of_pattern(scenario) * pattern[:, None] * energies
+    snr = snr_of_pattern(scenario, hardware(scenario)) * pattern[:, None] * energies
     return float(1 - weights @ swerling1_detection(snr, scenario.false_alarm) @ shares)
 
 
@@ -118,7 +118,7 @@ class _Climb:
         """Response of each basis beam at each node: (nodes, r)."""
         self.weights = weights
         energies, self.shares = _symbol_energies(scenario.order)
-        self.scale = _snr_of_pattern(scenario) * scenario.transmit_energy * energies
+        self.scale = snr_of_pattern(scenario, hardware(scenario)) * scenario.transmit_energy * energies
         self.exponent = math.log(scenario.false_alarm)
 
     def missed(self, parts: Reals) -> tuple[float, Reals]:
@@ -179,10 +179,3 @@ def _symbol_energies(order: int) -> tuple[Reals, Reals]:
     energies = np.abs(Constellation(order, np.complex128).points) ** 2
     values, counts = np.unique(energies.round(12), return_counts=True)
     return values, counts / order
-
-
-def _snr_of_pattern(scenario: Scenario) -> float:
-    """Radar SNR S for a beampattern and a symbol energy of one."""
-    receive = hardware(scenario).receive
-    collected = float((np.abs(receive.response) ** 2).sum())
-    return collected * scenario.radar_gain / scenario.noise_power

@@ -51,7 +51,8 @@ $(VENV)/.created:
 $(VENV)/.link-installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing isac-blocks and what it needs"
 	@$(PIP) setuptools
-	@$(PIP) --no-build-isolation --editable '.[plot]'
+	@$(PIP) torch
+	@$(PIP) --no-build-isolation --editable '.[plot,learn,sweep]'
 	@touch $@
 
 $(VENV)/.dev-installed: $(VENV)/.link-installed

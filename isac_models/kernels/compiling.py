@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 import numba
@@ -40,8 +43,10 @@ class Compiled:
 COMPILED: list[Compiled] = []
 
 
-def kernel(*arguments: Any) -> Callable[[F], F]:
+def kernel(*arguments: Any, uses: ModuleType | None = None) -> Callable[[F], F]:
     """Compile a function of these argument types that returns nothing.
+
+    `uses`: a module whose functions the kernel inlines; the cache then tells that module's versions apart.
 
     Multiplications and additions may fuse; their order stays as written. The machine code is kept in numba's
     cache directory. Where none is writable, or the cache is damaged, it is compiled for this process alone.
@@ -49,6 +54,10 @@ def kernel(*arguments: Any) -> Callable[[F], F]:
     signature = types.void(*arguments)
 
     def compile_one(function: F) -> F:
+        if uses is not None:
+            source = hashlib.sha256(Path(str(uses.__file__)).read_bytes()).hexdigest()
+            function = FunctionType(function.__code__, function.__globals__, function.__name__)  # type: ignore[assignment]
+            function.__qualname__ = f"{function.__name__}_{source[:16]}"
         start = time.perf_counter()
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
         try:

@@ -1,1 +1,1 @@
-"""How models are trained: draws, losses, the loop with its checkpoints. The program is `isac_models.train`."""
+"""How models are trained: draws, losses, loop and checkpoints. The program is `isac_models.train`."""

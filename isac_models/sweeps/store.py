@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from isac_models.atomic import write_atomically
 from isac_models.errors import UserError
 
 FORMAT = 1
@@ -90,27 +88,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` at `path`, whole or not at all, under the permissions that a new file gets.
-
-    Raises OSError; what was there before stays.
-    """
-    descriptor, name = tempfile.mkstemp(suffix=".part", prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def _unpacked(key: str, data: bytes) -> Result | None:

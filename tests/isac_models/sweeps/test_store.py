@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import resource
 import signal
 from pathlib import Path
@@ -15,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isac_models.errors import UserError
-from isac_models.sweeps.store import LARGEST, Store, canonical, plain, write_atomically
+from isac_models.sweeps.store import LARGEST, Store, canonical, plain
 
 RESULT = {"p_md": 0.07, "counts": [1, 2, 3], "note": "π", "missing": None}
 
@@ -116,12 +115,3 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, handler)
     assert store.load("k") == RESULT
     assert {path.name for path in tmp_path.iterdir()} == {".gitignore", "k.json"}
-
-
-def test_a_written_file_has_the_usual_permissions(tmp_path: Path) -> None:
-    mask = os.umask(0o027)
-    try:
-        write_atomically(tmp_path / "file", b"data")
-    finally:
-        os.umask(mask)
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640

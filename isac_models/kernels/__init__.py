@@ -8,4 +8,4 @@ A kernel never calls into another file of this package: numba keys its disk cach
 the kernel alone, so an inlined function from elsewhere would go stale unnoticed.
 """
 
-MODULES = ("philox", "propagation", "matched_filter")
+MODULES = ("philox", "propagation", "matched_filter", "network_data", "network_weights", "networks")

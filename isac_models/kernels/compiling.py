@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numba
 from numba import types
 
-__all__ = ["COMPILED", "FLOAT", "WORD", "inlined", "kernel", "readable", "types", "writable"]
+__all__ = ["COMPILED", "FLOAT", "WORD", "called", "inlined", "kernel", "readable", "types", "writable"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,4 +77,10 @@ def kernel(*arguments: Any, uses: ModuleType | None = None) -> Callable[[F], F]:
 def inlined(function: F) -> F:
     """A helper that is inlined into the kernels of its own file."""
     helper: F = numba.njit(inline="always")(function)  # type: ignore[assignment]
+    return helper
+
+
+def called(function: F) -> F:
+    """A helper that the kernels of its own file call: compiled once, where inlining it often would take long."""
+    helper: F = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
     return helper

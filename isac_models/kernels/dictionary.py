@@ -218,17 +218,22 @@ def return_to_beam(
 
 
 def sensing_pass(
-    estimate: Any, gain_re: Any, gain_im: Any, sum_gain_re: Any, sum_gain_im: Any, re: Any, im: Any,
+    loss: Any, gain_re: Any, gain_im: Any, sum_gain_re: Any, sum_gain_im: Any, re: Any, im: Any,
     sum_re: Any, sum_im: Any, angles: Any, outside: Any, outside_sum: Any, echo: Any, low: Any, high: Any,
     angle: Any, gain: Any, amplitude: Any, scale: Any, send: Any, receiving: Any, same: Any,
+    collected: Any, noise_energy: Any, found_only: Any, level: Any, miss_cost: Any,
 ) -> None:  # fmt: skip
     """Echoes of a chunk through beam and receiver, forward and backward.
 
-    estimate (n,): θ̂. gain_re, gain_im: ∂L/∂A, and sum_gain_re, sum_gain_im: ∂L/∂(prefix sums), all added to.
+    loss (n,): what each echo costs. gain_re, gain_im: ∂L/∂A, and sum_gain_re, sum_gain_im: ∂L/∂(prefix sums), all added to.
     outside, outside_sum (n,): how many grid points lie outside the window, and the sum of their angles.
     echo (n, 2K) comes as noise and leaves as the echo. low, high (n,): the window's first column and the one
     after its last. angle (n,) θ, gain (2n,) α. amplitude √E_tx. scale: 2/batch. send, receiving
     (3, K padded): the true arrays, positions · 4 (wavelengths), moduli, phases (quarter turns).
+
+    An echo costs (θ̂ - θ)², with `found_only` only if |a(θ)ᴴy|² > level · noise_energy, and
+    miss_cost · (1 - P_d) with P_d = exp(-level / (1 + S)), S = collected · |a(θ)ᵀv|², noise_energy = N0 ‖a‖²,
+    collected = ‖a‖² σ_r² / N0 (see `isac_models.learning.objective`).
     """
     padded = send.shape[1]
     columns = re.shape[1]
@@ -242,6 +247,8 @@ def sensing_pass(
     a_im = np.empty(padded, re.dtype)
     r_re = np.empty(padded, re.dtype)
     r_im = np.empty(padded, re.dtype)
+    zero = re.dtype.type(0)
+    one = re.dtype.type(1)
     for i in range(echo.shape[0]):
         first = low[i]
         last = high[i]
@@ -266,22 +273,41 @@ def sensing_pass(
         inside = last - first
         width = -(-inside // LANES) * LANES
         correlate(z_re, z_im, re, im, echo, i, first, width)
-        estimate[i] = soften(
-            z_re, z_im, size, weight, angles, outside[i], outside_sum[i], first, inside, width, theta, scale
-        )
+        weighed = one
+        if found_only:
+            s = zero
+            t = zero
+            for k in range(re.shape[0]):
+                s += r_re[k] * echo[i, 2 * k] + r_im[k] * echo[i, 2 * k + 1]
+                t += r_re[k] * echo[i, 2 * k + 1] - r_im[k] * echo[i, 2 * k]
+            if s * s + t * t <= level * noise_energy:
+                weighed = zero
+        estimate = soften(
+            z_re, z_im, size, weight, angles, outside[i], outside_sum[i], first, inside, width, theta,
+            scale * weighed,
+        )  # fmt: skip
+        loss[i] = (estimate - theta) * (estimate - theta) * weighed
         # Back through the echo: ∂L/∂h = Σ r* ∂L/∂y, ∂L/∂v = (g a)* ∂L/∂h.
         q_re, q_im = collect_and_return(
             gain_re, gain_im, re, im, echo, i, z_re, z_im, first, width, r_re, r_im
         )
         e_re = g_re * q_re + g_im * q_im
         e_im = g_re * q_im - g_im * q_re
-        # Back through the norm: ∂L/∂u = ∂L/∂v - û Re(ûᴴ ∂L/∂v), where the factor √E/‖u‖ is in g.
+        # What the beam does for detection: ∂(1 - P_d)/∂S, and S by way of aᵀu.
+        gathered = collected * amplitude * amplitude / norm
+        spread = one / (one + gathered * (p_re * p_re + p_im * p_im))
+        found = np.exp(-level * spread)
+        loss[i] += miss_cost * (one - found)
+        pull = scale * miss_cost * found * level * spread * spread * gathered
+        e_re -= pull * p_re
+        e_im -= pull * p_im
+        # Back through the norm: ∂L/∂u = ∂L/∂v - û Re(ûᴴ ∂L/∂v), where the factor √E/‖u‖ is in e.
         along = (e_re * p_re + e_im * p_im) / norm
         return_to_beam(sum_gain_re, sum_gain_im, v_re, v_im, a_re, a_im, first, last, e_re, e_im, along)
 
 
 def receiver_pass(
-    estimate: Any, gain_re: Any, gain_im: Any, re: Any, im: Any, angles: Any, outside: Any, outside_sum: Any,
+    loss: Any, gain_re: Any, gain_im: Any, re: Any, im: Any, angles: Any, outside: Any, outside_sum: Any,
     echo: Any, low: Any, high: Any, angle: Any, scale: Any,
 ) -> None:  # fmt: skip
     """The receiver alone, for echoes (n, 2K) that were recorded; arguments as in `sensing_pass`."""
@@ -295,20 +321,11 @@ def receiver_pass(
         inside = high[i] - first
         width = -(-inside // LANES) * LANES
         correlate(z_re, z_im, re, im, echo, i, first, width)
-        estimate[i] = soften(
-            z_re,
-            z_im,
-            size,
-            weight,
-            angles,
-            outside[i],
-            outside_sum[i],
-            first,
-            inside,
-            width,
-            angle[i],
+        estimate = soften(
+            z_re, z_im, size, weight, angles, outside[i], outside_sum[i], first, inside, width, angle[i],
             scale,
-        )
+        )  # fmt: skip
+        loss[i] = (estimate - angle[i]) * (estimate - angle[i])
         collect(gain_re, gain_im, echo, i, z_re, z_im, first, width)
 
 
@@ -317,7 +334,24 @@ def _signatures(real: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     out, gains = writable(real, 1), (writable(real, 2), writable(real, 2))
     sensing = (out, *gains, *gains, plane, plane, plane, plane, row, row, row)
     return (
-        (*sensing, writable(real, 2), index, index, row, row, real, real, plane, plane, types.boolean),
+        (
+            *sensing,
+            writable(real, 2),
+            index,
+            index,
+            row,
+            row,
+            real,
+            real,
+            plane,
+            plane,
+            types.boolean,
+            real,
+            real,
+            types.boolean,
+            real,
+            real,
+        ),
         (out, *gains, plane, plane, row, row, row, plane, index, index, row, real),
     )
 

@@ -133,12 +133,12 @@ def add_scenario_options(parser: argparse.ArgumentParser) -> None:
     add("coherence", whole, "N")
 
 
-def scenario_from(args: argparse.Namespace) -> Scenario:
-    """The scenario that parsed options describe.
+def scenario_from(args: argparse.Namespace, base: Scenario | None = None) -> Scenario:
+    """The scenario that parsed options describe; with `base`, what they change in that one.
 
     Raises ScenarioError, which names the option at fault.
     """
-    scenario = Scenario.load(args.scenario)
+    scenario = Scenario.load(args.scenario) if base is None else base
     keys = [*Scenario.model_fields, *units.HUMAN]
     changes = {key: value for key in keys if (value := getattr(args, key, None)) is not None}
     try:
@@ -148,6 +148,33 @@ def scenario_from(args: argparse.Namespace) -> Scenario:
     for key in changes:
         message = re.sub(rf"(^|; )({key}|{units.field_of(key)})\b", rf"\1{_option(key)}", message)
     raise ScenarioError(message)
+
+
+def scenario_arguments(scenario: Scenario) -> list[str]:
+    """Arguments from which `scenario_from` makes this scenario: the nearest preset, and what differs from it.
+
+    Exact wherever degrees and dB are; an angle or a gain that no number of them gives back is rounded to its
+    16th digit.
+    """
+    values = scenario.to_dict()
+
+    def changed(preset: str) -> list[str]:
+        base = Scenario.preset(preset).to_dict()
+        return [field for field in values if values[field] != base[field]]
+
+    preset = min(PRESETS, key=lambda name: len(changed(name)))
+    names = {unit.field: key for key, unit in units.HUMAN.items()}
+    human = units.to_human(values)
+    arguments = ["--scenario", preset]
+    for field in changed(preset):
+        key = names.get(field, field)
+        value = human[key] if key in human else units.nearest(key, values[field], values["noise_power"])
+        if isinstance(value, bool):
+            arguments.append(_option(key) if value else f"--no-{_option(key)[2:]}")
+            continue
+        several = value if isinstance(value, list | tuple) else [value]
+        arguments += [_option(key), *(each if isinstance(each, str) else repr(each) for each in several)]
+    return arguments
 
 
 def _option(key: str) -> str:

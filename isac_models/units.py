@@ -112,6 +112,13 @@ def to_human(values: Mapping[str, Any]) -> dict[str, Any]:
     return human
 
 
+def nearest(key: str, value: Any, noise: float) -> Any:
+    """The value of a field in human units, which may convert back to a neighbour in the last digit."""
+    unit = HUMAN[key]
+    numbers = [unit.to_human(number, noise) for number in _numbers(value, unit.count) or []]
+    return numbers[0] if unit.count == 1 else numbers
+
+
 def shorten(value: Any) -> str:
     """A value as an error message shows it: one line, not too long."""
     text = " ".join(repr(list(value) if isinstance(value, tuple) else value).split())

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,16 @@ from hypothesis import strategies as st
 
 from isac_models import units
 from isac_models.errors import ScenarioError
-from isac_models.options import Parser, add_scenario_options, count, number, scenario_from, whole
-from isac_models.scenario import Scenario
+from isac_models.options import (
+    Parser,
+    add_scenario_options,
+    count,
+    number,
+    scenario_arguments,
+    scenario_from,
+    whole,
+)
+from isac_models.scenario import PRESETS, Scenario
 
 
 def parser() -> Parser:
@@ -76,6 +85,43 @@ def test_the_impaired_scenario_is_the_default() -> None:
 )
 def test_options_change_single_parameters(arguments: str, changes: dict[str, object]) -> None:
     assert parse(*arguments.split()) == Scenario.preset("impaired").replace(**changes)
+
+
+def test_options_change_what_is_there_already() -> None:
+    base = Scenario.preset("unseen").replace(order=64)
+    changed = scenario_from(parser().parse_args(["--antennas", "8"]), base)
+    assert changed == base.replace(antennas=8)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_needs_its_name_only(preset: str) -> None:
+    assert scenario_arguments(Scenario.preset(preset)) == ["--scenario", preset]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"antennas": 8, "order": 64, "coherence": 3, "impairment_seed": 2**62},
+        {"snr_radar_db": -3.5, "snr_comm_db": 8.1},
+        {"noise_power": 2.0},
+        {"noise_power": 0.3, "snr_comm_db": 12.0},
+        {"target_sector_deg": (-33.3, -4.4), "comm_sector_deg": (-1, 1)},
+        {"impairment": "gain_phase", "reciprocal": False, "phase_std_deg": 7.7, "gain_std": 0.01},
+        {"impairment": "element", "impaired_side": "transmit", "spacing_std": 1e-3, "false_alarm": 1e-6},
+        {"impairment": "none", "grid_size": 156, "transmit_energy": 1e-12},
+    ],
+)
+def test_arguments_make_the_scenario_again(changes: dict[str, Any]) -> None:
+    scenario = Scenario.preset("impaired").replace(**changes)
+    assert parse(*scenario_arguments(scenario)) == scenario
+
+
+@given(st.floats(-1.5, -0.1), st.floats(0.1, 1.5), st.floats(0.1, 1e3))
+def test_any_angle_and_gain_come_again_but_for_the_last_digits(low: float, high: float, gain: float) -> None:
+    scenario = Scenario(target_sector=(low, high), radar_gain=gain)
+    again = parse(*scenario_arguments(scenario))
+    assert again.target_sector == pytest.approx((low, high), rel=1e-15)
+    assert again.radar_gain == pytest.approx(gain, rel=1e-13)
 
 
 def test_every_parameter_has_an_option_that_explains_it() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isac_models.errors import ScenarioError
-from isac_models.units import HUMAN, field_of, shorten, to_code, to_human
+from isac_models.units import HUMAN, field_of, nearest, shorten, to_code, to_human
 
 
 def test_keys_name_their_fields() -> None:
@@ -52,6 +52,20 @@ def test_round_angles_stay_round(tenths: int) -> None:
 def test_round_levels_stay_round(tenths: int) -> None:
     gain = 10 ** (tenths / 10 / 10)
     assert to_human({"radar_gain": gain, "noise_power": 1.0})["snr_radar_db"] == tenths / 10
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1e-3, 1e3))
+def test_the_nearest_level_converts_back_but_for_the_last_digits(gain: float, noise: float) -> None:
+    level = nearest("snr_radar_db", gain, noise)
+    assert math.isclose(
+        to_code({"snr_radar_db": level, "noise_power": noise})["radar_gain"], gain, rel_tol=1e-13
+    )
+
+
+@given(st.floats(-1.5, 0), st.floats(0, 1.5))
+def test_the_nearest_sector_converts_back_but_for_the_last_digits(low: float, high: float) -> None:
+    degrees = nearest("target_sector_deg", (low, high), 1.0)
+    assert to_code({"target_sector_deg": degrees})["target_sector"] == pytest.approx((low, high), rel=1e-15)
 
 
 @pytest.mark.parametrize("key", HUMAN)

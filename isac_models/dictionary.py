@@ -18,6 +18,7 @@ from isac_models.array import Array
 from isac_models.errors import UserError
 from isac_models.grid import angle_grid
 from isac_models.learning.fused import FusedPass
+from isac_models.learning.objective import Objective
 from isac_models.learning.sensing_batch import Batch, Chunk, true_arrays
 from isac_models.scenario import Scenario
 
@@ -30,13 +31,21 @@ CHUNK_ELEMENTS = 1 << 24
 class Dictionary(torch.nn.Module):
     """A ∈ C^{K×N}, one column a grid angle, as a parameter `planes` (2, K, N): real and imaginary part.
 
-    matrix (K, N): where the training starts. dtype: torch.float32 or torch.float64.
+    matrix (K, N): where the training starts. dtype: torch.float32 or torch.float64. objective: what an echo
+    costs; None is the square error of the angle, (13).
 
     Raises UserError for a matrix of another shape than (antennas, grid_size), or one that is not finite.
     """
 
-    def __init__(self, scenario: Scenario, matrix: Any, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        matrix: Any,
+        dtype: torch.dtype = torch.float32,
+        objective: Objective | None = None,
+    ) -> None:
         super().__init__()
+        self.objective = Objective() if objective is None else objective
         matrix = np.asarray(matrix)
         if matrix.shape != (scenario.antennas, scenario.grid_size):
             raise UserError(
@@ -57,12 +66,28 @@ class Dictionary(torch.nn.Module):
         return torch.complex(self.planes[0], self.planes[1])
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean of (θ̂ - θ)² in rad² over a batch, a scalar that can be differentiated.
+        """Mean cost of an echo in rad², (θ̂ - θ)² unless the objective says more; can be differentiated.
 
-        Simulated snapshots run through transmitter and receiver, recorded ones through the receiver alone.
+        Simulated snapshots run through transmitter and receiver, recorded ones through the receiver alone,
+        where the cost is (θ̂ - θ)².
         """
-        chunk = batch.chunk(0, batch.size, NUMPY[self.dtype])
-        return (self.estimate(self.echo(chunk), chunk) - self._tensor(chunk.angle)).square().mean()
+        return self.cost(batch.chunk(0, batch.size, NUMPY[self.dtype])).mean()
+
+    def cost(self, chunk: Chunk) -> Tensor:
+        """What each echo costs, rad² (n,), see `Objective`."""
+        echo = self.echo(chunk)
+        cost = (self.estimate(echo, chunk) - self._tensor(chunk.angle)).square()
+        objective, scenario = self.objective, self.scenario
+        if chunk.gain is None or not (objective.found_only or objective.miss_cost):
+            return cost
+        receive = self._steering(self.receive_array, chunk)
+        energy = receive.abs().square().sum(dim=1)
+        if objective.found_only:
+            power = (receive.conj() * echo.detach()).sum(dim=1).abs().square()
+            cost = cost * (power > objective.level * scenario.noise_power * energy)
+        lit = (self._steering(self.transmit_array, chunk) * self.beams(chunk)).sum(dim=1).abs().square()
+        snr = energy * lit * (scenario.radar_gain / scenario.noise_power)
+        return cost + objective.miss_cost * (1 - torch.exp(-objective.level / (1 + snr)))
 
     def beams(self, chunk: Chunk) -> Tensor:
         """v = √E_tx x / ‖x‖ with (A* Aᵀ) M = A* and x = M b of (4), for every sector: (n, K)."""
@@ -131,8 +156,7 @@ class WindowedDictionary(Dictionary):
         total = torch.zeros((), dtype=self.dtype, device=self.planes.device)
         for first in range(0, batch.size, count):
             chunk = batch.chunk(first, min(count, batch.size - first), NUMPY[self.dtype])
-            error = self.estimate(self.echo(chunk), chunk) - self._tensor(chunk.angle)
-            total = total + error.square().sum()
+            total = total + self.cost(chunk).sum()
         return total / batch.size
 
     def beams(self, chunk: Chunk) -> Tensor:
@@ -172,17 +196,15 @@ class FusedDictionary(Dictionary):
     """
 
     def __init__(
-        self, scenario: Scenario, matrix: Any, dtype: torch.dtype = torch.float32, threads: int = 1
+        self,
+        scenario: Scenario,
+        matrix: Any,
+        dtype: torch.dtype = torch.float32,
+        objective: Objective | None = None,
+        threads: int = 1,
     ) -> None:
-        super().__init__(scenario, matrix, dtype)
-        self._engine = FusedPass(
-            self.transmit_array,
-            self.receive_array,
-            scenario.grid_size,
-            scenario.transmit_energy,
-            threads,
-            NUMPY[dtype],
-        )
+        super().__init__(scenario, matrix, dtype, objective)
+        self._engine = FusedPass(scenario, self.objective, threads, NUMPY[dtype])
 
     def loss(self, batch: Batch) -> Tensor:
         """As in `Dictionary`."""

@@ -225,7 +225,8 @@ def sensing_pass(
 ) -> None:  # fmt: skip
     """Echoes of a chunk through beam and receiver, forward and backward.
 
-    loss (n,): what each echo costs. gain_re, gain_im: ∂L/∂A, and sum_gain_re, sum_gain_im: ∂L/∂(prefix sums), all added to.
+    loss (n,): what each echo costs. gain_re, gain_im: ∂L/∂A, added to; sum_gain_re, sum_gain_im: the same for
+    the prefix sums.
     outside, outside_sum (n,): how many grid points lie outside the window, and the sum of their angles.
     echo (n, 2K) comes as noise and leaves as the echo. low, high (n,): the window's first column and the one
     after its last. angle (n,) θ, gain (2n,) α. amplitude √E_tx. scale: 2/batch. send, receiving
@@ -253,14 +254,14 @@ def sensing_pass(
         first = low[i]
         last = high[i]
         theta = angle[i]
-        level = top(sine(splat(theta * re.dtype.type(QUARTERS))))
-        steer(a_re, a_im, send, level)
+        height = top(sine(splat(theta * re.dtype.type(QUARTERS))))
+        steer(a_re, a_im, send, height)
         if same:
             for k in range(padded):
                 r_re[k] = a_re[k]
                 r_im[k] = a_im[k]
         else:
-            steer(r_re, r_im, receiving, level)
+            steer(r_re, r_im, receiving, height)
         # The beam (4), v = √E u/‖u‖ with u = M b, and the echo (1), y = α (aᵀv) a + n.
         norm, p_re, p_im = project(v_re, v_im, a_re, a_im, sum_re, sum_im, first, last)
         g_re = amplitude / np.sqrt(norm) * gain[2 * i]

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from isac_models.array import Array
 from isac_models.grid import angle_grid
-from isac_models.learning.sensing_batch import Batch, Chunk
+from isac_models.learning.objective import Objective
+from isac_models.learning.sensing_batch import Batch, Chunk, true_arrays
+from isac_models.scenario import Scenario
 
 Values = NDArray[Any]
 
@@ -39,24 +41,18 @@ class _Gains:
 
     matrix: Values
     sums: Values
-    squared_error: float = 0.0
+    loss: float = 0.0
 
 
 class FusedPass:
-    """Mean square error of the angle (13) and its gradient, for A given as planes (2, K, N).
+    """Mean cost of an echo, (θ̂ - θ)² of (13) unless the objective says more, for A as planes (2, K, N).
 
-    `transmit`, `receive`: the true arrays, from which the echoes of a `SimulatedBatch` come. `energy`: E_tx.
-    `threads`: how many chunks run at a time. Memory: chunks' gradients and `threads` chunks of echoes.
+    The echoes of a `SimulatedBatch` come from the true arrays of the scenario. `threads`: how many chunks run
+    at a time. Memory: the gradients of every chunk and the echoes of `threads` chunks.
     """
 
     def __init__(
-        self,
-        transmit: Array,
-        receive: Array,
-        grid_size: int,
-        energy: float,
-        threads: int = 1,
-        dtype: Any = np.float32,
+        self, scenario: Scenario, objective: Objective, threads: int = 1, dtype: Any = np.float32
     ) -> None:
         self.dtype = np.dtype(dtype)
         kernels = _kernels()
@@ -64,21 +60,30 @@ class FusedPass:
         suffix = "32" if self.dtype == np.float32 else "64"
         self._sensing = getattr(kernels, f"sensing_pass_{suffix}")
         self._receiver = getattr(kernels, f"receiver_pass_{suffix}")
-        antennas = transmit.positions.size
+        antennas, grid_size = scenario.antennas, scenario.grid_size
+        transmit, receive = true_arrays(scenario)
         self._padded = -(-antennas // self.lanes) * self.lanes
         self._send, self._receive = self._elements(transmit), self._elements(receive)
         self._same = bool(np.array_equal(self._send, self._receive))
-        self._amplitude = self.dtype.type(math.sqrt(energy))
+        self._amplitude = self.dtype.type(math.sqrt(scenario.transmit_energy))
         grid = angle_grid(grid_size)
         self._angles = np.zeros(grid_size + self.lanes, self.dtype)
         self._angles[:grid_size] = grid
         self._grid_sums = np.concatenate([[0.0], np.cumsum(grid)])
         self._shape = (antennas, grid_size)
+        norm = float(np.sum(np.abs(receive.response) ** 2))
+        self._objective = (
+            self.dtype.type(norm * scenario.radar_gain / scenario.noise_power),
+            self.dtype.type(norm * scenario.noise_power),
+            objective.found_only,
+            self.dtype.type(objective.level),
+            self.dtype.type(objective.miss_cost),
+        )
         self._pool = ThreadPoolExecutor(threads, "dictionary") if threads > 1 else None
         self._gains: list[_Gains] = []
 
     def loss_and_gradient(self, planes: Values, batch: Batch) -> tuple[float, Values]:
-        """Mean of (θ̂ - θ)² in rad² over the batch, and its gradient (2, K, N)."""
+        """Mean cost over the batch, rad², and its gradient (2, K, N)."""
         planes = np.ascontiguousarray(planes, self.dtype)
         antennas, columns = self._shape
         matrix = np.zeros((2, antennas, columns + self.lanes), self.dtype)
@@ -102,7 +107,7 @@ class FusedPass:
         if transmitter is not None:
             sums = np.asarray(sum(g.sums[:, :, :antennas].astype(np.float64) for g in gains))
             gradient += transmitter.gradient(sums)
-        return sum(g.squared_error for g in gains) / batch.size, gradient
+        return sum(g.loss for g in gains) / batch.size, gradient
 
     def _simulated(self, batch: Batch) -> bool:
         return batch.chunk(0, 0, self.dtype).gain is not None
@@ -112,7 +117,7 @@ class FusedPass:
     ) -> None:
         """One chunk, its gradients into `gains`."""
         gains.matrix[:] = 0
-        estimate = np.empty(chunk.angle.size, self.dtype)
+        loss = np.empty(chunk.angle.size, self.dtype)
         outside = (self._shape[1] - (chunk.high - chunk.low)).astype(self.dtype)
         inside_sum = self._grid_sums[chunk.high] - self._grid_sums[chunk.low]
         outside_sum = (self._grid_sums[-1] - inside_sum).astype(self.dtype)
@@ -120,17 +125,17 @@ class FusedPass:
         receiver = (self._angles, outside, outside_sum, echo, chunk.low, chunk.high, chunk.angle)
         scale = self.dtype.type(2 / total)
         if transmitter is None:
-            self._receiver(estimate, *gains.matrix, *matrix, *receiver, scale)
+            self._receiver(loss, *gains.matrix, *matrix, *receiver, scale)
         else:
             gains.sums[:] = 0
             assert chunk.gain is not None
             gain = np.ascontiguousarray(chunk.gain).view(self.dtype)
             self._sensing(
-                estimate, *gains.matrix, *gains.sums, *matrix, *transmitter.sums.astype(self.dtype),
+                loss, *gains.matrix, *gains.sums, *matrix, *transmitter.sums.astype(self.dtype),
                 *receiver, gain, self._amplitude, scale, self._send, self._receive, self._same,
+                *self._objective,
             )  # fmt: skip
-        error = estimate.astype(np.float64) - chunk.angle
-        gains.squared_error = float(error @ error)
+        gains.loss = float(loss.sum(dtype=np.float64))
 
     def _elements(self, array: Array) -> Values:
         """Positions · 4 (wavelengths), moduli and phases (quarter turns), (3, K padded)."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from isac_models.artifact_file import FORMAT, SUFFIX, Artifact, encode, read
 from isac_models.artifact_fit import check, same_hardware
-from isac_models.artifact_layout import Kind, network_layers
+from isac_models.artifact_layout import Kind
 from isac_models.atomic import write_atomically
 from isac_models.errors import UserError
 from isac_models.options import Parser
@@ -28,7 +28,6 @@ __all__ = [
     "default_for",
     "fitting",
     "load",
-    "network_layers",
     "save",
     "shipped",
 ]

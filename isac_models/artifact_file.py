@@ -50,7 +50,7 @@ class Artifact:
     kind "model-driven": `dictionary_real`, `dictionary_imag` (K, N), and the hardware it was trained on:
     `element_positions` (K,) in wavelengths, `element_response_real`, `element_response_imag` (K,).
     kind "neural": `omega` (W,) and, for each network, `encoder.0.weight` (W, out, in), `encoder.0.bias`
-    (W, out) and so on: see `artifact_layout.network_layers`.
+    (W, out) and so on: see `network_layout.Layout`.
     """
 
     kind: Kind

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac_models.errors import UserError
+from isac_models.network_layout import Layout
 from isac_models.scenario import Scenario
 from isac_models.units import shorten
 
@@ -22,19 +23,6 @@ SMALLEST_COLUMN = 1e-6
 """Norm of a column of A below which single precision would lose it."""
 WORST_CONDITION = 1e12
 MOST_OMEGAS = 1000
-
-
-def network_layers(scenario: Scenario, hidden: int) -> dict[str, list[tuple[int, int]]]:
-    """(outputs, inputs) of every layer of the five networks of Table I, by the network's name."""
-    k, m, n = scenario.antennas, scenario.order, hidden
-    widths = {
-        "encoder": (m, k, k, 2 * k, 2),
-        "beamformer": (4, n, n, n, 2 * k),
-        "presence": (2 * k + 2, n, n, n, 1),
-        "angle": (2 * k + 2, n, n, n, 1),
-        "receiver": (4, k, 2 * k, 2 * k, m),
-    }
-    return {name: list(zip(width[1:], width, strict=False)) for name, width in widths.items()}
 
 
 def check_layout(kind: Kind, scenario: Scenario, shapes: Mapping[str, Shape]) -> None:
@@ -54,11 +42,8 @@ def check_layout(kind: Kind, scenario: Scenario, shapes: Mapping[str, Shape]) ->
         hidden = (shapes.get("beamformer.0.bias", ()) or (1,))[-1]
         if omegas > MOST_OMEGAS:
             raise UserError(f"array omega may hold {MOST_OMEGAS} values, not {omegas}")
-        wanted = {"omega": (omegas,)}
-        for network, layers in network_layers(scenario, hidden).items():
-            for number, (outputs, inputs) in enumerate(layers):
-                wanted[f"{network}.{number}.weight"] = (omegas, outputs, inputs)
-                wanted[f"{network}.{number}.bias"] = (omegas, outputs)
+        networks = Layout(antennas, scenario.order, hidden)
+        wanted = {"omega": (omegas,)} | {name: (omegas, *shape) for name, shape in networks.shapes.items()}
     for name in sorted(set(wanted) ^ set(shapes)):
         raise UserError(f"it {'lacks' if name in wanted else 'has an unknown'} array {shorten(name)}")
     for name, shape in wanted.items():

@@ -14,8 +14,8 @@ from safetensors.numpy import save as safetensors_bytes
 from isac_models.array import hardware, steering_matrix
 from isac_models.artifact import Artifact
 from isac_models.artifact_file import KEY, canonical, encode
-from isac_models.artifact_layout import network_layers
 from isac_models.grid import angle_grid
+from isac_models.network_layout import Layout
 from isac_models.scenario import Scenario
 
 TRAINING = {
@@ -50,11 +50,9 @@ def neural(
     """An artifact with random networks of that hidden width, one set for each ω_r."""
     random = np.random.default_rng(seed)
     tensors: dict[str, Any] = {"omega": np.array(omega)}
-    for network, layers in network_layers(scenario, hidden).items():
-        for n, (outputs, inputs) in enumerate(layers):
-            weight = random.standard_normal((len(omega), outputs, inputs)) / np.sqrt(inputs)
-            tensors[f"{network}.{n}.weight"] = weight.astype(np.float32)
-            tensors[f"{network}.{n}.bias"] = np.zeros((len(omega), outputs), np.float32)
+    for name, shape in Layout(scenario.antennas, scenario.order, hidden).shapes.items():
+        values = random.standard_normal((len(omega), *shape)) / np.sqrt(shape[-1])
+        tensors[name] = (values if name.endswith("weight") else 0 * values).astype(np.float32)
     return Artifact("neural", scenario, tensors, TRAINING, 1, 0.5, VERSIONS)
 
 

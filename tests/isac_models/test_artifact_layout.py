@@ -5,32 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from isac_models.artifact_layout import check_layout, check_values, network_layers
+from isac_models.artifact_layout import check_layout, check_values
 from isac_models.errors import UserError
 from isac_models.scenario import Scenario
 from tests.isac_models.artifacts import model_driven, neural
 
 SCENARIO = Scenario(antennas=4, grid_size=12)
-
-
-def parameters(hidden: int, *networks: str) -> int:
-    """Weights and biases of some networks for the paper's 16 antennas and 4 messages."""
-    layers = network_layers(Scenario.preset("ideal"), hidden)
-    return sum(outputs * (inputs + 1) for name in networks for outputs, inputs in layers[name])
-
-
-def test_the_networks_have_the_papers_number_of_parameters() -> None:
-    sensing = ("beamformer", "presence", "angle")
-    assert parameters(1024, *sensing) == 6_409_250
-    assert parameters(21, *sensing) == 5_095
-
-
-def test_the_small_networks_are_those_of_table_one() -> None:
-    layers = network_layers(Scenario.preset("ideal"), 21)
-    assert layers["encoder"] == [(16, 4), (16, 16), (32, 16), (2, 32)]
-    assert layers["receiver"] == [(16, 4), (32, 16), (32, 32), (4, 32)]
-    assert layers["beamformer"][0] == (21, 4)
-    assert layers["presence"][0] == layers["angle"][0] == (21, 34)
 
 
 def test_whole_artifacts_pass() -> None:

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from isac_models.errors import UserError
 
 if TYPE_CHECKING:
+    from isac_models.artifact_layout import Kind
     from isac_models.scenario import Scenario
 
-Kind = Literal["model-driven", "neural"]
 State = Mapping[str, NDArray[Any]]
 
 SMOOTHING = 0.99
@@ -30,6 +30,8 @@ FAR = 10.0
 """A smoothed loss this many times its best …"""
 LONG = 1000
 """… for so many iterations on end has diverged."""
+MOST_LOSSES = 2000
+"""Held-out losses that are remembered."""
 FLAT = 1e-3
 """A held-out loss that falls by less than this share of itself counts as flat."""
 SAVING = 0.05
@@ -111,7 +113,7 @@ class Progress:
     seconds: float = 0.0
     """Time spent, over all sittings."""
     held_out_losses: list[tuple[int, float]] = field(default_factory=list)
-    """(iteration, loss) of each measurement, over all phases."""
+    """(iteration, loss) of the measurements, over all phases; every other goes when there are too many."""
     accumulated: float = 0.0
     weight: float = 0.0
     best: float | None = None
@@ -162,6 +164,8 @@ class Progress:
             raise Diverged(
                 f"the training diverged: the held-out loss at iteration {self.iteration} is {loss}"
             )
+        if len(self.held_out_losses) >= MOST_LOSSES:
+            del self.held_out_losses[1::2]
         self.held_out_losses.append((self.iteration, loss))
         if self.flat_loss is None or loss < self.flat_loss - FLAT * abs(self.flat_loss):
             self.flat_since, self.flat_loss = self.iteration, loss

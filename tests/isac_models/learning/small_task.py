@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac_models.array import hardware
+from isac_models.artifact_layout import Kind
 from isac_models.draws import SnapshotRandom
 from isac_models.errors import UserError
 from isac_models.grid import angle_grid
-from isac_models.learning.loop import Kind, State
+from isac_models.learning.loop import State
 from isac_models.scenario import Scenario
 
 TRUTH = np.array([1.0, -2.0, 0.5, 3.0])

@@ -1,0 +1,176 @@
+"""The options of the trainer. Light: nothing that takes long to load is needed for --help."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from isac_models.options import Parser, add_scenario_options, count, number, whole
+
+DESCRIPTION = """\
+Train a model offline, for the blocks of the link to load at run time.
+
+  model-driven   the matrix A, K antennas × N grid angles, that transmitter and receiver share: it begins as
+                 the nominal steering vectors and learns what the impaired array does (Sec. IV-B of the paper)
+  neural         the five networks of the neural baseline (Sec. IV-A, Table I), one set for each weight ω_r of
+                 sensing against communication
+
+Each has options of its own: python -m isac_models.train model-driven --help."""
+
+EXAMPLES = """\
+examples:
+  python -m isac_models.train model-driven --scenario impaired --out out/learned
+  python -m isac_models.train neural --scenario limited --hidden 21 --omega all --out out/neural
+  python -m isac_models.train model-driven --resume out/learned
+  tensorboard --logdir out
+
+Into the folder go artifact.safetensors, which --artifact of the other programs takes, a checkpoint, and
+event files for TensorBoard. Ctrl-C saves and says how to go on. Exit status: 0 done, 130 stopped, 1 failed
+on the way, 2 bad input."""
+
+ABOUT = {
+    "model-driven": "train the matrix A that transmitter and receiver share",
+    "neural": "train the five networks of the neural baseline",
+}
+
+
+class Unset(str):
+    """The default of an option whose presence matters."""
+
+    __slots__ = ()
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; exits with status 2 and one line on bad ones.
+
+    `named` maps each setting of the training to its option.
+    """
+    parser = Parser(
+        prog="python -m isac_models.train",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="model-driven|neural")
+    for kind, about in ABOUT.items():
+        one = kinds.add_parser(kind, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        where = one.add_argument_group("where")
+        where.add_argument("--out", metavar="DIR", help="folder of this training, made if need be")
+        where.add_argument(
+            "--resume", metavar="DIR", help="continue the training in this folder, with its settings"
+        )
+        add_scenario_options(one)
+        one.set_defaults(scenario=Unset("impaired"))
+        training = one.add_argument_group("training")
+        _add_settings(training)
+        (_add_model_driven if kind == "model-driven" else _add_neural)(training)
+        named = {action.dest: action.option_strings[0] for action in training._group_actions}
+        one.set_defaults(named=named)
+        _add_run(one.add_argument_group("run"))
+    options = parser.parse_args(arguments)
+    if (options.out is None) == (options.resume is None):
+        parser.error("give --out DIR for a new training, or --resume DIR to continue one")
+    if options.checkpoint_every < 0:
+        parser.error(
+            f"argument --checkpoint-every: it must be 0 or more seconds, not {options.checkpoint_every:g}"
+        )
+    if options.kind == "neural" and options.omega is not None and "all" in options.omega:
+        if len(options.omega) > 1:
+            parser.error("argument --omega: all stands alone")
+        options.omega = "all"
+    return options
+
+
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that were asked for."""
+    return {key: value for key in options.named if (value := getattr(options, key)) is not None}
+
+
+def weight(text: str) -> float | str:
+    """A weight ω_r from 0 to 1, or "all".
+
+    Raises argparse.ArgumentTypeError for anything else.
+    """
+    if text == "all":
+        return text
+    value = number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number from 0 to 1 nor all")
+    return value
+
+
+def _add_settings(group: Any) -> None:
+    group.add_argument("--iterations", type=count, metavar="N", help="steps of Adam (default: 50000)")
+    group.add_argument("--batch", type=count, metavar="N", help="snapshots of an iteration (default: 10000)")
+    group.add_argument("--seed", type=whole, metavar="N", help="of the start and of every draw (default: 1)")
+    group.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        metavar="auto|cpu|cuda",
+        help="where it is computed; auto takes a GPU if there is one (default: auto)",
+    )
+    group.add_argument(
+        "--threads", type=count, metavar="N", help="on the CPU (default: one for each processor)"
+    )
+
+
+def _add_model_driven(group: Any) -> None:
+    group.add_argument(
+        "--recipe", metavar="NAME", help="how the learning rate and the loss run (default: paper)"
+    )
+    group.add_argument(
+        "--lr", dest="learning_rate", type=number, metavar="R", help="learning rate (default: the recipe's)"
+    )
+    group.add_argument(
+        "--initial-variance",
+        type=number,
+        metavar="V",
+        help="variance of the noise that is added to the nominal A at the start (default: 0.1)",
+    )
+    group.add_argument(
+        "--from-recording",
+        metavar="FILE",
+        help="train the receiver on the labelled echoes of a recording instead of the simulator",
+    )
+
+
+def _add_neural(group: Any) -> None:
+    group.add_argument("--lr", dest="learning_rate", type=number, metavar="R", help="learning rate")
+    group.add_argument("--hidden", type=count, metavar="N", help="width of the hidden layers")
+    group.add_argument(
+        "--omega",
+        type=weight,
+        nargs="+",
+        metavar="R|all",
+        help="weights ω_r to train for, all: the paper's 13",
+    )
+    group.add_argument(
+        "--literal-loss",
+        action="store_const",
+        const=True,
+        help="detection loss on snapshots with a target only, as (11) reads literally",
+    )
+
+
+def _add_run(group: Any) -> None:
+    group.add_argument(
+        "--held-out-every",
+        type=count,
+        metavar="N",
+        help="iterations between measurements of the loss on draws that are never trained on (default: 500)",
+    )
+    group.add_argument(
+        "--patience",
+        type=count,
+        metavar="N",
+        help="end a phase early when its held-out loss has been flat for so many iterations (default: never)",
+    )
+    group.add_argument(
+        "--checkpoint-every",
+        type=number,
+        default=60.0,
+        metavar="S",
+        help="seconds between checkpoints (default: 60)",
+    )
+    group.add_argument("--quiet", action="store_true", help="print nothing but errors")

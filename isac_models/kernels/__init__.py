@@ -5,7 +5,8 @@ Kernels work on float32 (complex arrays come as interleaved float32), release th
 treat every row alike: splitting a batch anywhere gives the same bits.
 
 A kernel never calls into another file of this package: numba keys its disk cache by the source file of
-the kernel alone, so an inlined function from elsewhere would go stale unnoticed.
+the kernel alone, so an inlined function from elsewhere would go stale unnoticed. `lanes` is the exception: a
+kernel that takes its vectors from there says so (``uses=lanes``), and the cache is keyed by both files.
 """
 
-MODULES = ("philox", "propagation", "matched_filter", "network_data", "network_weights", "networks")
+MODULES = ("philox", "propagation", "matched_filter", "network_data", "network_weights", "networks", "dictionary")

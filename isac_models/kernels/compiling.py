@@ -81,6 +81,6 @@ def inlined(function: F) -> F:
 
 
 def called(function: F) -> F:
-    """A helper that the kernels of its own file call: compiled once, where inlining it often would take long."""
+    """A helper that the kernels of its own file call: compiled once, where inlining would take long."""
     helper: F = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
     return helper

@@ -314,7 +314,7 @@ def exponential(context: Any, a: Any) -> Any:
         p = builder.fadd(fused(p, builder.fmul(r, r), r), _constant(a, 1.0))
         exponent = builder.add(builder.fptosi(n, words), ir.Constant(words, [127] * WIDTH))
         power = builder.bitcast(builder.shl(exponent, ir.Constant(words, [23] * WIDTH)), _vector(a))
-        normal = builder.fcmp_ordered(">", x, _constant(a, LOWEST))
+        normal = builder.fcmp_unordered(">", x, _constant(a, LOWEST))  # what is not a number shows
         return builder.select(normal, builder.fmul(p, power), _constant(a, 0.0))
 
     return a(a), single if a.real == types.float32 else double

@@ -1,6 +1,6 @@
 """Tiles of training data for the networks: everything of a snapshot that does not depend on the networks.
 
-Row j of tile t is `tiles[t, j * TILE : (j + 1) * TILE]`; the rows are listed in networks.py, whose tiles these are.
+Row j of tile t is `tiles[t, j * TILE : (j + 1) * TILE]`; networks.py lists the rows.
 Sine and cosine: Cephes sinf and cosf.
 """
 
@@ -19,7 +19,11 @@ HALF_PI = np.float32(np.pi / 2)
 QUARTER_TURNS = np.float32(2 / np.pi)
 # sin x and cos x on [-π/4, π/4].
 SIN_3, SIN_5, SIN_7 = np.float32(-1.6666654611e-1), np.float32(8.3321608736e-3), np.float32(-1.9515295891e-4)
-COS_4, COS_6, COS_8 = np.float32(4.166664568298827e-2), np.float32(-1.388731625493765e-3), np.float32(2.443315711809948e-5)
+COS_4, COS_6, COS_8 = (
+    np.float32(4.166664568298827e-2),
+    np.float32(-1.388731625493765e-3),
+    np.float32(2.443315711809948e-5),
+)
 
 
 @inlined
@@ -66,15 +70,15 @@ ARRAY = (VECTOR, VECTOR, VECTOR)
     FLOAT, *ARRAY, *ARRAY,
 )  # fmt: skip
 def fill(
-    tiles: Any, mean: Any, span: Any, place: Any, present: Any, message: Any, gain: Any, noise: Any, comm_angle: Any,
-    comm_gain: Any, comm_noise: Any, comm_sector: Any, scale: Any, send_position: Any, send_modulus: Any, send_phase: Any,
-    receive_position: Any, receive_modulus: Any, receive_phase: Any,
+    tiles: Any, mean: Any, span: Any, place: Any, present: Any, message: Any, gain: Any, noise: Any,
+    comm_angle: Any, comm_gain: Any, comm_noise: Any, comm_sector: Any, scale: Any, send_position: Any,
+    send_modulus: Any, send_phase: Any, receive_position: Any, receive_modulus: Any, receive_phase: Any,
 ) -> None:  # fmt: skip
-    """Tiles (T, rows TILE) of n snapshots, n at most T TILE; what a last tile has too many is zero, but finite.
+    """Tiles (T, rows TILE) of n snapshots, n at most T TILE; the places left over get finite values.
 
     mean, span (n,): target sectors in radians; place (n,): where in it the target is, from 0 to 1. present,
-    message (n,); gain, comm_gain, comm_noise (2n,) and noise (2Kn,) complex values, interleaved; comm_angle (n,);
-    comm_sector (2,) in radians. `scale` multiplies the angles that the networks are given.
+    message (n,); gain, comm_gain, comm_noise (2n,) and noise (2Kn,) complex values, interleaved;
+    comm_angle (n,); comm_sector (2,) in radians. `scale` multiplies the angles that the networks are given.
     """
     elements = send_position.shape[0]
     wide = 2 * elements * TILE

@@ -1,4 +1,4 @@
-"""Weights of the networks of Table I as the kernel of networks.py takes them, its gradients back, and Adam."""
+"""Weights of the networks as the kernel of networks.py takes them, its gradients back, and Adam."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ PLAN = readable(types.int64, 3)
 
 @kernel(writable(FLOAT, 1), writable(FLOAT, 1), FLOATS, PLAN)
 def pack(packed: Any, turned: Any, parameters: Any, plan: Any) -> None:
-    """Weights with the bias as their last column, and transposed without it; padding stays as it was (zero)."""
+    """Weights with the bias as their last column, and transposed without it; the padding stays zero."""
     for n in range(1, plan.shape[0]):
         for layer in range(plan.shape[1]):
-            inputs, outputs, columns = plan[n, layer, INPUTS], plan[n, layer, OUTPUTS], plan[n, layer, COLUMNS]
+            inputs, outputs, columns = (
+                plan[n, layer, INPUTS],
+                plan[n, layer, OUTPUTS],
+                plan[n, layer, COLUMNS],
+            )
             flat, w, t = plan[n, layer, FLAT], plan[n, layer, PACKED], plan[n, layer, TURNED]
             high = (outputs + BLOCK - 1) // BLOCK * BLOCK
             for o in range(outputs):
@@ -40,10 +44,14 @@ def pack(packed: Any, turned: Any, parameters: Any, plan: Any) -> None:
 
 @kernel(writable(FLOAT, 1), FLOATS, PLAN)
 def unpack(gradient: Any, sums: Any, plan: Any) -> None:
-    """Lanes added up into `gradient` (P,), in the order of the parameters; the encoder's stay as they were."""
+    """Lanes added up into `gradient` (P,), in the order of the parameters, without the encoder's."""
     for n in range(1, plan.shape[0]):
         for layer in range(plan.shape[1]):
-            inputs, outputs, columns = plan[n, layer, INPUTS], plan[n, layer, OUTPUTS], plan[n, layer, COLUMNS]
+            inputs, outputs, columns = (
+                plan[n, layer, INPUTS],
+                plan[n, layer, OUTPUTS],
+                plan[n, layer, COLUMNS],
+            )
             for o in range(outputs):
                 for i in range(inputs + 1):
                     corner = (o - o % BLOCK) * columns + (i - i % BLOCK) * BLOCK

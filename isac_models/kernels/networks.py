@@ -80,6 +80,7 @@ def padded(n: Any) -> Any:
 @inlined
 def four_outputs(out: Any, x: Any, w: Any, columns: Any) -> None:
     """out = W x for four rows of W (4 columns,) and inputs x (columns TILE,)."""
+    out[: BLOCK * TILE] = float32(0)
     for i in range(0, columns, BLOCK):
         a0, a1, a2, a3 = w[i], w[i + 1], w[i + 2], w[i + 3]
         b0, b1, b2, b3 = w[columns + i], w[columns + i + 1], w[columns + i + 2], w[columns + i + 3]
@@ -88,20 +89,13 @@ def four_outputs(out: Any, x: Any, w: Any, columns: Any) -> None:
         k = 3 * columns + i
         d0, d1, d2, d3 = w[k], w[k + 1], w[k + 2], w[k + 3]
         y = x[i * TILE : (i + BLOCK) * TILE]
-        if i == 0:
-            for b in range(TILE):
-                x0, x1, x2, x3 = y[b], y[TILE + b], y[2 * TILE + b], y[3 * TILE + b]
-                out[b] = a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-                out[TILE + b] = b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
-                out[2 * TILE + b] = c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
-                out[3 * TILE + b] = d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
-        else:
-            for b in range(TILE):
-                x0, x1, x2, x3 = y[b], y[TILE + b], y[2 * TILE + b], y[3 * TILE + b]
-                out[b] = out[b] + a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-                out[TILE + b] = out[TILE + b] + b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
-                out[2 * TILE + b] = out[2 * TILE + b] + c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
-                out[3 * TILE + b] = out[3 * TILE + b] + d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+        for b in range(TILE):
+            x0, x1, x2, x3 = y[b], y[TILE + b], y[2 * TILE + b], y[3 * TILE + b]
+            k, n = TILE + b, 2 * TILE + b
+            out[b] = out[b] + a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
+            out[k] = out[k] + b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+            out[n] = out[n] + c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
+            out[n + TILE] = out[n + TILE] + d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
 
 
 @inlined
@@ -177,7 +171,7 @@ def forward(rows: Any, packed: Any, plan: Any, n: Any) -> None:
 def backward(
     rows: Any, error: Any, spare: Any, turned: Any, sums: Any, plan: Any, n: Any, wanted: Any
 ) -> None:
-    """Gradients of network n from dJ/d(output) in `error`, where dJ/d(input) of `wanted` inputs comes back."""
+    """Gradients of network n from dJ/d(output) in `error`; there dJ/d(input) of `wanted` inputs comes back."""
     for step in range(LAYERS):
         layer = LAYERS - 1 - step
         columns, outputs = plan[n, layer, COLUMNS], padded(plan[n, layer, OUTPUTS])
@@ -257,7 +251,9 @@ def normalise(beam: Any, factor: Any, shape: Any, amplitude: Any, elements: Any)
 
 
 @inlined
-def through_norm(out: Any, error: Any, beam: Any, factor: Any, inner: Any, amplitude: Any, elements: Any) -> None:
+def through_norm(
+    out: Any, error: Any, beam: Any, factor: Any, inner: Any, amplitude: Any, elements: Any
+) -> None:
     """dJ/du from dJ/dv in `error`: factor (error - v (v·error) / E), (2K TILE,)."""
     inverse = float32(1) / (amplitude * amplitude)
     inner[:TILE] = float32(0)
@@ -327,33 +323,24 @@ FLOATS = readable(FLOAT, 1)
 
 @kernel(
     writable(FLOAT, 1), writable(FLOAT, 1), writable(FLOAT, 1), FLOATS, FLOATS, FLOATS, readable(FLOAT, 2),
-    readable(types.int64, 3), FLOATS, types.int64, types.int64, types.int64, types.boolean,
+    writable(FLOAT, 1), readable(types.int64, 3), FLOATS, types.int64, types.int64, types.int64, types.boolean,
 )  # fmt: skip
 def gradient(
-    sums: Any, symbol_error: Any, losses: Any, packed: Any, turned: Any, symbols: Any, tiles: Any, plan: Any,
-    constants: Any, start: Any, count: Any, head: Any, selective: Any,
+    sums: Any, symbol_error: Any, losses: Any, packed: Any, turned: Any, symbols: Any, tiles: Any, rows: Any,
+    plan: Any, constants: Any, start: Any, count: Any, head: Any, selective: Any,
 ) -> None:  # fmt: skip
     """Gradient of (11) (`head` PRESENCE) or (12) (ANGLE) over `count` snapshots from tile number `start` on.
 
-    Added to `sums` (as network_weights unpacks them), symbol_error (2M,) dJ/ds(m) and losses (2,), of sensing and
-    of communication. packed, turned: the weights as network_weights packs them; symbols (2M,) s(m); tiles
-    (T, rows TILE); constants: ω_r, √E_tx, scale of y_r, scale of y_c, 1/batch. `selective`: (11) counts snapshots
-    with a target alone, (12) those that the presence network finds. What ω_r leaves out is not computed.
+    Added to `sums` (as network_weights unpacks them), symbol_error (2M,) dJ/ds(m) and losses (2,), sensing's
+    and communication's. packed, turned: weights as network_weights packs them; symbols (2M,) s(m); tiles
+    (T, rows TILE); rows: work space with the rows of ones; constants: ω_r, √E_tx, scale of y_r, scale of y_c,
+    1/batch. `selective`: (11) counts snapshots with a target alone, (12) those that the presence network finds.
+    What ω_r leaves out is not computed.
     """
     omega, radar_scale, comm_scale = constants[0], constants[2], constants[3]
     elements = plan[BEAMFORMER, LAYERS - 1, OUTPUTS] // 2
     order, pair, wide = symbols.shape[0] // 2, 2 * TILE, 2 * elements * TILE
-    high, widest = 0, wide
-    for n in range(1, plan.shape[0]):
-        for layer in range(LAYERS):
-            widest = max(widest, padded(plan[n, layer, OUTPUTS]) * TILE, plan[n, layer, COLUMNS] * TILE)
-            high = max(high, plan[n, layer, ROWS] + plan[n, layer, COLUMNS] + padded(plan[n, layer, OUTPUTS]))
-    rows = np.zeros(high * TILE, np.float32)
-    for n in range(1, plan.shape[0]):
-        for layer in range(LAYERS):
-            at = (plan[n, layer, ROWS] + plan[n, layer, INPUTS]) * TILE
-            rows[at : at + TILE] = float32(1)
-    error, spare = np.zeros(widest + TILE, np.float32), np.zeros(widest + TILE, np.float32)
+    error, spare = np.zeros_like(rows), np.zeros_like(rows)
     beam, beam_error = np.zeros(wide, np.float32), np.zeros(wide, np.float32)
     work = np.zeros(3 * TILE, np.float32)
     pairs = np.zeros((11, pair), np.float32)

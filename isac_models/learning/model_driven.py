@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -13,9 +13,19 @@ import torch
 from numpy.typing import NDArray
 
 from isac_models.dictionary import Dictionary, FusedDictionary, WindowedDictionary
+from isac_models.draws import SnapshotRandom
 from isac_models.errors import UserError
 from isac_models.learning.objective import Objective, joint_objective
-from isac_models.learning.sensing_batch import MEAN, SPAN, Batch, Sectors, SimulatedBatch, initial_matrix
+from isac_models.learning.recorded_echoes import load_echoes
+from isac_models.learning.sensing_batch import (
+    MEAN,
+    SPAN,
+    Batch,
+    RecordedBatch,
+    Sectors,
+    SimulatedBatch,
+    initial_matrix,
+)
 from isac_models.scenario import Scenario
 
 Values = NDArray[Any]
@@ -23,6 +33,12 @@ Values = NDArray[Any]
 TRAINING, HELD_OUT = "training", "held_out"
 """Streams of draws: what is trained on, and what the held-out loss is measured on."""
 HELD_OUT_SIZE = 50_000
+HELD_OUT_SHARE = 5
+"""One recorded echo in so many is held out."""
+BEST_EVERY = 100
+"""Iterations between two looks at the held-out loss of recorded echoes: the best A is kept."""
+INITIAL_VARIANCE = 0.1
+"""Variance of the noise on the nominal matrix where the training starts, Sec. IV-B."""
 MISS_COST = 2e-3
 """Cost of a missed target in the recipe `joint`, rad²: that of an angle error of 2.6°."""
 
@@ -73,7 +89,8 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "recipe": "paper",
         "learning_rate": None,
         "seed": 1,
-        "initial_variance": 0.1,
+        "initial_variance": None,
+        "from_recording": None,
         "device": "cpu",
         "threads": 1,
     }
@@ -81,10 +98,13 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
 
 
 class ModelDriven:
-    """Trains A on fresh simulated echoes, eq. (13), with Adam.
+    """Trains A with Adam on fresh simulated echoes, eq. (13), or through the receiver alone on recorded ones.
 
     settings: as `complete` returns them. Draw i of iteration n is number n · batch + i of its stream, so a
-    training continues from its state alone.
+    training continues from its state alone. Recorded echoes are drawn with replacement; one in five is held
+    out, and the A with the lowest held-out loss is kept, since few echoes are soon learned by heart.
+
+    Raises UserError for a recording that does not serve.
     """
 
     kind = "model-driven"
@@ -95,6 +115,7 @@ class ModelDriven:
         self.recipe = RECIPES[settings["recipe"]]
         start = initial_matrix(scenario, settings["seed"], settings["initial_variance"])
         objective = self.recipe.objective(scenario)
+        self._recorded, self._set_aside = _recorded(scenario, settings["from_recording"])
         on_cpu = settings["device"] == "cpu"
         if on_cpu:
             self.model: Dictionary = FusedDictionary(
@@ -102,6 +123,8 @@ class ModelDriven:
             )
         else:
             self.model = WindowedDictionary(scenario, start, objective=objective).to(settings["device"])
+        self._best = self.model.planes.detach().clone()
+        self._best_loss = math.inf
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings["learning_rate"], fused=on_cpu)
 
     @classmethod
@@ -126,6 +149,10 @@ class ModelDriven:
             raise UserError(f"seed must be at least 0, not {full['seed']}")
         if not (math.isfinite(full["learning_rate"]) and full["learning_rate"] > 0):
             raise UserError(f"the learning rate must be a positive number, not {full['learning_rate']}")
+        if isinstance(full["from_recording"], str):
+            full["from_recording"] = [full["from_recording"]]
+        if full["initial_variance"] is None:  # few echoes do not wash the noise out again
+            full["initial_variance"] = 0.0 if full["from_recording"] else INITIAL_VARIANCE
         if not 0 <= full["initial_variance"] <= 1e3:
             raise UserError(f"initial_variance must be from 0 to 1000, not {full['initial_variance']}")
         return full
@@ -133,6 +160,8 @@ class ModelDriven:
     def step(self, iteration: int) -> float:
         """One iteration, 0 first: returns its loss, rad²."""
         size = self.settings["batch"]
+        if self._recorded is not None and iteration % BEST_EVERY == 0:
+            self._keep_best()
         batch = self.batch(iteration * size, size)
         rate = self.recipe.rate(iteration / self.settings["iterations"])
         for group in self.optimizer.param_groups:
@@ -145,22 +174,38 @@ class ModelDriven:
 
     def batch(self, start: int, size: int) -> Batch:
         """Snapshots start … start + size - 1 of the training."""
+        if self._recorded is not None:
+            place = SnapshotRandom(self.settings["seed"], TRAINING).uniform(0, start, size)
+            return self._recorded.select((place * self._recorded.size).astype(np.int64))
         return SimulatedBatch(self.scenario, self.settings["seed"], TRAINING, start, size, self.sectors)
 
     def held_out(self) -> float:
-        """Loss on draws that are never trained on, rad²."""
+        """Loss on draws, or on recorded echoes, that are never trained on, rad²."""
+        if self._set_aside is not None:
+            with torch.no_grad():
+                return self.model.loss(self._set_aside).item()
         batch = SimulatedBatch(self.scenario, self.settings["seed"], HELD_OUT, 0, HELD_OUT_SIZE, self.sectors)
         with torch.no_grad():
             return self.model.loss(batch).item()
 
     def matrix(self) -> Values:
-        """A (K, N), complex64."""
-        planes = self.model.planes.detach().cpu().numpy()
+        """A (K, N), complex64; of recorded echoes the best so far."""
+        if self._recorded is not None:
+            self._keep_best()
+        planes = (self.model.planes if self._recorded is None else self._best).detach().cpu().numpy()
         return np.asarray(planes[0] + 1j * planes[1], np.complex64)
 
+    def _keep_best(self) -> None:
+        loss = self.held_out()
+        if loss < self._best_loss:
+            self._best_loss = loss
+            self._best.copy_(self.model.planes.detach())
+
     def state(self) -> dict[str, Values]:
-        """Weights and moments of Adam."""
+        """Weights and moments of Adam, and the best weights on recorded echoes."""
         state = {"planes": self.model.planes.detach().cpu().numpy().copy()}
+        if self._recorded is not None:
+            state["best"] = self._best.cpu().numpy().copy()
         moments = self.optimizer.state.get(self.model.planes, {})
         for key in ("exp_avg", "exp_avg_sq", "step"):
             if key in moments:
@@ -173,18 +218,23 @@ class ModelDriven:
         Raises UserError when it is of another training.
         """
         planes = self.model.planes
-        shapes = {key: tuple(planes.shape) for key in ("planes", "exp_avg", "exp_avg_sq")} | {"step": ()}
+        moments = ("exp_avg", "exp_avg_sq", "step")
+        weights = ("planes",) if self._recorded is None else ("planes", "best")
+        shapes = dict.fromkeys((*weights, *moments), tuple(planes.shape)) | {"step": ()}
         for key, value in state.items():
             if shapes.get(key) != value.shape or value.dtype != np.float32:
                 raise UserError(f"checkpoint: {key} {value.dtype}{value.shape} is not of this training")
-        if "planes" not in state or len(state) not in (1, len(shapes)):
+        if state.keys() not in (set(weights), set(shapes)):
             raise UserError("checkpoint: weights or moments are missing")
+        loaded = {key: torch.tensor(value, device=planes.device) for key, value in state.items()}
         with torch.no_grad():
-            planes.copy_(torch.from_numpy(state["planes"].copy()))
-        if len(state) > 1:
-            moments = [key for key in shapes if key != "planes"]
-            loaded = {key: torch.tensor(state[key], device=planes.device) for key in moments}
-            self.optimizer.state[planes] = loaded
+            if "best" in loaded:
+                planes.copy_(loaded["best"])
+                self._best_loss = math.inf
+                self._keep_best()
+            planes.copy_(loaded["planes"])
+        if "step" in loaded:
+            self.optimizer.state[planes] = {key: loaded[key] for key in moments}
 
     def artifact_tensors(self) -> dict[str, Values]:
         """What an artifact of this training holds."""
@@ -202,3 +252,20 @@ class ModelDriven:
         """What an artifact's header says beyond the settings."""
         degrees = {"sector_mean_deg": MEAN, "sector_span_deg": SPAN}
         return {key: [round(math.degrees(edge), 9) for edge in edges] for key, edges in degrees.items()}
+
+
+def _recorded(
+    scenario: Scenario, paths: Sequence[str] | None
+) -> tuple[RecordedBatch | None, RecordedBatch | None]:
+    """Recorded echoes to train on and those held out; None and None without recordings."""
+    if not paths:
+        return None, None
+    echoes = load_echoes(paths, scenario)
+    count = len(echoes.echo)
+    if count < 2 * HELD_OUT_SHARE:
+        raise UserError(
+            f"{', '.join(paths)}: {count} echoes of targets, at least {2 * HELD_OUT_SHARE} are needed"
+        )
+    whole = RecordedBatch(echoes.echo, echoes.angle, echoes.sector, scenario.grid_size)
+    aside = np.arange(count) % HELD_OUT_SHARE == HELD_OUT_SHARE - 1
+    return whole.select(np.flatnonzero(~aside)), whole.select(np.flatnonzero(aside))

@@ -139,6 +139,13 @@ class RecordedBatch:
         self.echo, self.angle = echo, angle
         self.low, self.high = window(grid_size, edges[:, 0], edges[:, 1])
 
+    def select(self, rows: Values) -> RecordedBatch:
+        """The batch of the echoes of these numbers (m,)."""
+        part: RecordedBatch = object.__new__(RecordedBatch)
+        part.echo, part.angle = self.echo[rows], self.angle[rows]
+        part.low, part.high = self.low[rows], self.high[rows]
+        return part
+
     @property
     def size(self) -> int:
         """Number of echoes."""

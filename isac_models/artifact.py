@@ -7,7 +7,8 @@ import difflib
 import json
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ __all__ = [
     "load",
     "save",
     "shipped",
+    "warnings_as_lines",
 ]
 
 FOLDER = Path(__file__).parent / "artifacts"
@@ -114,6 +116,27 @@ def fitting(artifact: Artifact | str | Path | None, kind: Kind, scenario: Scenar
     for remark in check(artifact, kind, scenario):
         warnings.warn(remark, ArtifactWarning, stacklevel=2)
     return artifact
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print each different ArtifactWarning once as ``warning: …`` on standard error, for programs.
+
+    For one thread: Python's warnings are the whole process's.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ArtifactWarning)
+        usual, printed = warnings.showwarning, set()
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if not issubclass(category, ArtifactWarning):
+                usual(message, category, *place, **more)
+            elif str(message) not in printed:
+                printed.add(str(message))
+                print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+        warnings.showwarning = show
+        yield
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

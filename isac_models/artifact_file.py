@@ -72,6 +72,11 @@ class Artifact:
         """Checksum of the arrays, as in the file."""
         return checksum(self.tensors)
 
+    @property
+    def identity(self) -> dict[str, str]:
+        """Which one it is, as results say it."""
+        return {"name": self.name, "kind": self.kind, "sha256": self.sha256}
+
     @cached_property
     def dictionary(self) -> NDArray[np.complex128]:
         """The learned A (K, N) of a model-driven artifact."""

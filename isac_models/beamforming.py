@@ -73,8 +73,13 @@ def baseline_beam(scenario: Scenario, rho: float = 0.5, phi: float = 0.0, array:
 
     `array` is what the transmitter believes its array to be; None takes the nominal one.
     """
+    known = nominal_array(scenario) if array is None else array
+    return matrix_beam(scenario, steering_matrix(known, angle_grid(scenario.grid_size)), rho, phi)
+
+
+def matrix_beam(scenario: Scenario, matrix: Values, rho: float = 0.5, phi: float = 0.0) -> Beam:
+    """The ISAC beam (5) for the scenario's sectors from steering vectors A (K, N) of its angle grid: (K,)."""
     grid = angle_grid(scenario.grid_size)
-    matrix = steering_matrix(nominal_array(scenario) if array is None else array, grid)
     radar = least_squares_beam(matrix, sector_mask(grid, scenario.target_sector))
     comm = least_squares_beam(matrix, sector_mask(grid, scenario.comm_sector))
     return isac_beam(radar, comm, rho, phi, scenario.transmit_energy)

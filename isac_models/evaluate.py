@@ -22,6 +22,10 @@ KNOWN_ARRAY = """\
 the transmitter designs its beams, and the radar receiver its matched filter and threshold, with the
 true arrays of the simulated hardware instead of the nominal ones: what a perfect calibration would give"""
 
+ARTIFACT = """\
+the trained model of the methods learned and neural: a file that isac_models.train has written, or a shipped
+one by its name (default: the shipped one that fits best)"""
+
 LABELS = {
     "ser": "Symbol error rate, SER",
     "ber": "Bit error rate, BER",
@@ -31,9 +35,10 @@ LABELS = {
 }
 EXPECTED = {"ser": ("ser", ""), "p_md": ("p_md_genie", "genie "), "rmse_rad": ("rmse_bound_rad", "bound ")}
 INTERRUPTED = 130
-FOOTNOTE = """\
-genie: a radar that is told the target's angle and only has to detect it.
-bound: the best mean square angle estimate on the targets found here."""
+FOOTNOTES = {
+    "p_md_genie": "genie: a radar that is told the target's angle and only has to detect it.",
+    "rmse_bound_rad": "bound: the best mean square angle estimate on the targets found here.",
+}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -41,13 +46,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(prog="python -m isac_models.evaluate", description=DESCRIPTION)
     add_scenario_options(parser)
     what = parser.add_argument_group("what is evaluated")
-    what.add_argument("--method", default="baseline", metavar="NAME", help="baseline (default: %(default)s)")
+    what.add_argument(
+        "--method",
+        metavar="NAME",
+        help="baseline, learned or neural (default: the one that --artifact is for, baseline without one)",
+    )
+    what.add_argument("--artifact", metavar="FILE|NAME", help=ARTIFACT)
     what.add_argument(
         "--rho",
         type=number,
         default=0.5,
         metavar="R",
-        help="share of sensing in the beam, 0 … 1 (default: %(default)s)",
+        help="share of sensing in the beam, 0 … 1; for neural, the ω_r it was trained for "
+        "(default: %(default)s)",
     )
     what.add_argument(
         "--phi",
@@ -58,9 +69,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     what.add_argument(
         "--estimator",
-        default="argmax",
         metavar="NAME",
-        help="how the detector reads the angle: argmax, softmax (default: %(default)s)",
+        help="how the detector reads the angle: argmax, softmax (default: softmax for learned, else argmax)",
     )
     what.add_argument("--known-array", action="store_true", help=KNOWN_ARRAY)
     run = parser.add_argument_group("run")
@@ -96,21 +106,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
         scenario = scenario_from(options)
+        from isac_models.artifact import load, warnings_as_lines
         from isac_models.detection import Estimator
+        from isac_models.methods import METHOD_OF
         from isac_models.monte_carlo import evaluate
 
-        if options.estimator not in get_args(Estimator):
+        artifact = None if options.artifact is None else load(options.artifact)
+        method = options.method or ("baseline" if artifact is None else METHOD_OF[artifact.kind])
+        if options.estimator not in (None, *get_args(Estimator)):
             raise UserError(
                 f"--estimator {options.estimator}: choose one of {', '.join(get_args(Estimator))}"
             )
-        with _progress(options) as progress:
+        with warnings_as_lines(), _progress(options) as progress:
             evaluation = evaluate(
                 scenario,
-                method=options.method,
+                method=method,
                 rho=options.rho,
                 phi=options.phi,
                 estimator=options.estimator,
                 known_array=options.known_array,
+                artifact=artifact,
                 snapshots=options.snapshots,
                 rel_ci=options.rel_ci,
                 seed=options.seed,
@@ -167,6 +182,8 @@ def _print_table(values: dict[str, Any]) -> None:
     from rich.table import Table
 
     array = "true array known" if values["known_array"] else "nominal array"
+    if values["artifact"]:
+        array = f"artifact {values['artifact']['name']}"
     console = Console(highlight=False)
     console.print(
         f"{values['method']}, ρ = {values['rho']:g}, {array}, {values['estimator']}, seed {values['seed']}: "
@@ -182,7 +199,7 @@ def _print_table(values: dict[str, Any]) -> None:
     theory = values["theory"] or {}
     for key, label in LABELS.items():
         name, sign = EXPECTED.get(key, ("", ""))
-        expected = f"{sign}{_number(key, theory[name])}" if name in theory else ""
+        expected = f"{sign}{_number(key, theory[name])}" if theory.get(name) is not None else ""
         if key == "p_fa":
             expected = f"{values['scenario']['false_alarm']:g} asked"
         interval = f"{_number(key, values[f'{key}_low'])} … {_number(key, values[f'{key}_high'])}"
@@ -190,8 +207,9 @@ def _print_table(values: dict[str, Any]) -> None:
     whole = console.measure(table, options=console.options.update(width=200))
     console.width = max(console.width, whole.maximum)  # a number is never cut
     console.print(table)
-    if theory:
-        console.print(FOOTNOTE, markup=False, soft_wrap=True)
+    for name, meaning in FOOTNOTES.items():
+        if theory.get(name) is not None:
+            console.print(meaning, markup=False, soft_wrap=True)
     if values["rel_ci"] is not None:
         outcome = "reached" if values["rel_ci_reached"] else "not reached"
         console.print(f"Relative half width of {values['rel_ci']:g} {outcome}.", markup=False)

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isac_models.array import hardware, steering_matrix
-from isac_models.beamforming import baseline_beam
+from isac_models.artifact import Artifact
 from isac_models.constellation import Constellation
-from isac_models.detection import Estimator, MatchedFilter
+from isac_models.detection import Detection, Estimator, MatchedFilter
 from isac_models.draws import SnapshotRandom
 from isac_models.errors import UserError
-from isac_models.grid import angle_grid
-from isac_models.propagation import CHANNEL_STREAM, TARGET_STREAM, MisoModel, TargetModel, precode
+from isac_models.methods import METHODS, System, build_system
+from isac_models.propagation import CHANNEL_STREAM, TARGET_STREAM, MisoModel, Target, TargetModel, precode
 from isac_models.scenario import Scenario
 from isac_models.tally import Tally
+
+__all__ = ["METHODS", "Evaluation", "Link", "Outcome", "System", "build_system", "evaluate"]
+
+Values = NDArray[Any]
 
 MESSAGE_STREAM = "message_source"
 """Stream key of the messages, the name of the flowgraph's source."""
@@ -35,26 +39,13 @@ CHUNK = 8 * BATCH
 
 
 @dataclass(frozen=True)
-class System:
-    """What a method decides: the transmit beam v (K,) and the radar receiver."""
+class Outcome:
+    """What became of n snapshots: messages sent and decided (n,), the targets and what was found of them."""
 
-    beam: NDArray[Any]
-    matched_filter: MatchedFilter
-
-
-def baseline(scenario: Scenario, rho: float, phi: float, estimator: Estimator, known_array: bool) -> System:
-    """Least-squares beams (3)-(5) and matched filter (7)-(8), for the nominal array or for the true one."""
-    if not known_array:
-        return System(baseline_beam(scenario, rho, phi), MatchedFilter(scenario, estimator=estimator))
-    true = hardware(scenario)
-    matrix = steering_matrix(true.receive, angle_grid(scenario.grid_size))
-    return System(
-        baseline_beam(scenario, rho, phi, true.transmit), MatchedFilter(scenario, matrix, estimator)
-    )
-
-
-Method = Callable[[Scenario, float, float, Estimator, bool], System]
-METHODS: dict[str, Method] = {"baseline": baseline}
+    message: Values
+    decided: Values
+    target: Target
+    found: Detection
 
 
 class Link:
@@ -62,9 +53,11 @@ class Link:
 
     def __init__(self, scenario: Scenario, system: System, seed: int) -> None:
         self.scenario = scenario
-        self.matched_filter = system.matched_filter
+        self.detector = system.detector
         self.beam = system.beam.astype(np.complex64)
         self.constellation = Constellation(scenario.order)
+        self.encoder = system.encoder or self.constellation
+        self.demodulator = system.demodulator or self.constellation
         self.target = TargetModel(scenario)
         self.channel = MisoModel(scenario)
         self.message_random = SnapshotRandom(seed, MESSAGE_STREAM)
@@ -74,20 +67,29 @@ class Link:
     def measure(self, start: int, count: int) -> Tally:
         """Errors of snapshots start … start + count - 1."""
         tally = Tally.empty(self.scenario)
-        for first in range(start, start + count, BATCH):
-            self._batch(tally, first, min(BATCH, start + count - first))
+        for outcome in self.outcomes(start, count):
+            self.add(tally, outcome)
         return tally
 
-    def _batch(self, tally: Tally, start: int, count: int) -> None:
+    def outcomes(self, start: int, count: int) -> Iterator[Outcome]:
+        """What becomes of snapshots start … start + count - 1, up to BATCH of them at a time."""
+        for first in range(start, start + count, BATCH):
+            yield self._batch(first, min(BATCH, start + count - first))
+
+    def add(self, tally: Tally, outcome: Outcome) -> None:
+        """Count the errors of some snapshots."""
+        target, found = outcome.target, outcome.found
+        tally.sensing.add(target.present, target.angle, found.detected, found.angle)
+        tally.communication.add(self.constellation, outcome.message, outcome.decided)
+
+    def _batch(self, start: int, count: int) -> Outcome:
         message = self.message_random.integers(0, start, count, self.scenario.order)
-        symbol = self.constellation.encode(message)
+        symbol = self.encoder.encode(message)
         transmitted = precode(symbol, self.beam)
         echo, target = self.target.observe(transmitted, self.target_random, start)
-        found = self.matched_filter.detect(echo)
-        tally.sensing.add(target.present, target.angle, found.detected, found.angle)
+        found = self.detector.detect(echo)
         received, csi = self.channel.observe(transmitted, symbol, self.channel_random, start)
-        decided = self.constellation.decide(received, csi)
-        tally.communication.add(self.constellation, message, decided)
+        return Outcome(message, self.demodulator.decide(received, csi), target, found)
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Evaluation:
     method: str
     rho: float
     phi: float
-    estimator: Estimator
+    estimator: str
     known_array: bool
     seed: int
     system: System
@@ -106,7 +108,7 @@ class Evaluation:
     seconds: float
     rel_ci: float | None
     interrupted: bool
-    theory: dict[str, float] | None
+    theory: dict[str, float | None] | None
 
     @property
     def rel_ci_reached(self) -> bool | None:
@@ -115,7 +117,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values under the keys of the JSON output; None where there is no value."""
-        threshold = self.system.matched_filter.threshold
+        threshold, artifact = self.system.detector.threshold, self.system.artifact
         values = {
             "scenario": self.scenario.to_dict(),
             "method": self.method,
@@ -123,6 +125,7 @@ class Evaluation:
             "phi": self.phi,
             "estimator": self.estimator,
             "known_array": self.known_array,
+            "artifact": None if artifact is None else artifact.identity,
             "seed": self.seed,
             "snapshots": self.tally.snapshots,
             **self.tally.rates(),
@@ -148,8 +151,9 @@ def evaluate(
     method: str = "baseline",
     rho: float = 0.5,
     phi: float = 0.0,
-    estimator: Estimator = "argmax",
+    estimator: Estimator | None = None,
     known_array: bool = False,
+    artifact: Artifact | str | Path | None = None,
     snapshots: int = 1_000_000,
     rel_ci: float | None = None,
     seed: int = 1,
@@ -163,20 +167,25 @@ def evaluate(
     and RMSE all have a half width below that share of the value, at `snapshots` at the latest. (Stopping on
     the data makes intervals a little too short; with `rel_ci` below 0.1 that is negligible.)
 
+    `estimator` None is the method's own: argmax of the baseline, softmax of the learned one. `artifact`: the
+    trained model of the methods learned and neural, its shipped name or file; None takes the shipped one that
+    fits best. Where the scenario lies outside its training, an ArtifactWarning says so.
+
     `known_array`: transmitter and receiver know the true arrays instead of the nominal ones. `progress` is
     called with the counts so far and the seconds since the start. Ctrl-C ends the run early: what was
     measured comes back, marked `interrupted`. `workers` above 1 starts processes afresh, so that the calling
     script needs an ``if __name__ == "__main__"``.
 
-    Raises UserError for an unknown method or estimator, and for numbers out of range.
+    Raises UserError for an unknown method or estimator, a choice that the method does not have, an artifact
+    that does not fit, and for numbers out of range.
     """
-    if method not in METHODS:
-        raise UserError(f"unknown method {method!r}: there is {', '.join(METHODS)}")
     if snapshots < 1 or workers < 1 or seed < 0:
         raise UserError("snapshots and workers must be at least 1 and the seed at least 0")
     if rel_ci is not None and not 0 < rel_ci < 1:
         raise UserError(f"rel_ci must be between 0 and 1, not {rel_ci}")
-    system = METHODS[method](scenario, rho, phi, estimator, known_array)
+    system = build_system(
+        scenario, method, rho=rho, phi=phi, estimator=estimator, known_array=known_array, artifact=artifact
+    )
     link = Link(scenario, system, seed)
     link.measure(0, 1)  # calibrates the threshold and loads the kernels, outside the measured time
     total, interrupted = Tally.empty(scenario), False
@@ -198,10 +207,12 @@ def evaluate(
     if theory and not interrupted:
         from isac_models.theory import link_theory
 
-        expected = link_theory(scenario, system.beam, system.matched_filter)
+        points = None if system.encoder is None else system.points(scenario)
+        matched_filter = system.detector if isinstance(system.detector, MatchedFilter) else None
+        expected = link_theory(scenario, system.beam, matched_filter, points)
     return Evaluation(
-        scenario, method, rho, phi, estimator, known_array, seed, system, total, seconds, rel_ci, interrupted,
-        expected,
+        scenario, method, rho, phi, system.detector.estimator, known_array, seed, system, total, seconds,
+        rel_ci, interrupted, expected,
     )  # fmt: skip
 
 

@@ -46,13 +46,13 @@ def swerling1_detection(snr: ArrayLike, false_alarm: float) -> Reals:
     return np.exp(math.log(false_alarm) / (1 + np.asarray(snr, np.float64)))
 
 
-def genie_missed_detection(scenario: Scenario, beam: Values) -> float:
+def genie_missed_detection(scenario: Scenario, beam: Values, points: Values | None = None) -> float:
     """Missed detections of a radar that knows θ: Swerling-1, averaged over the target sector and |s|².
 
     S = ‖a_rx(θ)‖² |a_tx(θ)ᵀv|² |s|² σ_r² / N0, where ‖a_rx(θ)‖² = K unless the impairment changes gains.
     """
     angles, weights = sector_quadrature(scenario.target_sector, scenario.antennas)
-    energies, shares = _symbol_energies(scenario.order)
+    energies, shares = _symbol_energies(scenario.order, points)
     pattern = beampattern(beam, hardware(scenario).transmit, angles)
     snr = snr_of_pattern(scenario, hardware(scenario)) * pattern[:, None] * energies
     return float(1 - weights @ swerling1_detection(snr, scenario.false_alarm) @ shares)
@@ -149,12 +149,20 @@ class _Climb:
         return float(end.fun), real + 1j * imaginary
 
 
-def link_theory(scenario: Scenario, beam: Values, matched_filter: MatchedFilter) -> dict[str, float]:
-    """SER, genie missed detection, angle bound and its standard error, under the keys of a link's report."""
-    bound, error = angle_rmse_bound(scenario, beam, matched_filter)
+def link_theory(
+    scenario: Scenario, beam: Values, matched_filter: MatchedFilter | None, points: Values | None = None
+) -> dict[str, float | None]:
+    """SER, genie missed detection, angle bound and its standard error, under the keys of a link's report.
+
+    `points` (M,): the symbols, where they are not QAM. None stands for what nobody has a formula for: the SER
+    of other symbols, and the angle bound with them or without a matched filter.
+    """
+    bound, error = None, None
+    if matched_filter is not None and points is None:
+        bound, error = angle_rmse_bound(scenario, beam, matched_filter)
     return {
-        "ser": symbol_error_rate(scenario, beam),
-        "p_md_genie": genie_missed_detection(scenario, beam),
+        "ser": symbol_error_rate(scenario, beam) if points is None else None,
+        "p_md_genie": genie_missed_detection(scenario, beam, points),
         "rmse_bound_rad": bound,
         "rmse_bound_rad_error": error,
     }
@@ -174,8 +182,9 @@ def sector_quadrature(sector: tuple[float, float], antennas: int) -> tuple[Reals
     return (centres[:, None] + half * nodes).reshape(-1), np.tile(weights / (2 * panels), panels)
 
 
-def _symbol_energies(order: int) -> tuple[Reals, Reals]:
-    """The energies |s|² of a constellation and the share of the symbols that has each."""
-    energies = np.abs(Constellation(order, np.complex128).points) ** 2
+def _symbol_energies(order: int, points: Values | None = None) -> tuple[Reals, Reals]:
+    """The energies |s|² of QAM or of other points (M,), and the share of the symbols that has each."""
+    points = Constellation(order, np.complex128).points if points is None else points
+    energies = np.abs(points) ** 2
     values, counts = np.unique(energies.round(12), return_counts=True)
-    return values, counts / order
+    return values, counts / points.size

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from isac_models.artifact import save
 from isac_models.evaluate import main
+from isac_models.scenario import Scenario
+from tests.isac_models.artifacts import model_driven, neural
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,6 +38,61 @@ def test_a_table_shows_every_rate(capsys: pytest.CaptureFixture[str]) -> None:
 def test_quiet_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--snapshots", "100", "--quiet", "--no-theory"]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_artifact_decides_the_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, scenario = tmp_path / "a.safetensors", Scenario.preset("limited")
+    save(path, model_driven(scenario))
+    arguments = ["--scenario", "limited", "--snapshots", "2e4", "--no-theory", "--json"]
+    assert main([*arguments, "--artifact", str(path)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert main([*arguments, "--known-array", "--estimator", "softmax"]) == 0
+    known = json.loads(capsys.readouterr().out)
+    assert (found["method"], found["estimator"]) == ("learned", "softmax")
+    assert found["artifact"]["name"] == str(path)
+    assert (known["method"], known["artifact"]) == ("baseline", None)
+    assert found["counters"] == known["counters"]
+
+
+def test_use_outside_the_training_is_one_line_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "a.safetensors")
+    save(path, model_driven(Scenario.preset("limited")))
+    arguments = ["--scenario", "unseen", "--artifact", path, "--snapshots", "2e4", "--no-theory"]
+    assert main([*arguments, "--impairment-seed", "2"]) == 0
+    printed = capsys.readouterr()
+    assert f"artifact {path}" in printed.out
+    first, second = printed.err.splitlines()
+    assert first.startswith(
+        f"warning: artifact {path} was trained on other hardware: impairment_seed 1, not 2"
+    )
+    assert second.startswith(f"warning: artifact {path} was trained on sectors with a span")
+
+
+def test_an_artifact_that_does_not_fit_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save("a", model_driven(Scenario.preset("limited")))
+    save("n", neural(Scenario.preset("limited")))
+    Path("cut").write_bytes(Path("a").read_bytes()[:-3])
+    for arguments, words in (
+        ("--artifact a", "give --grid-size 156"),
+        ("--artifact a --scenario limited --antennas 8", "give --antennas 16"),
+        ("--artifact a --method neural", "is model-driven: a neural one is needed"),
+        ("--artifact n --method learned", "is neural: a model-driven one is needed"),
+        ("--artifact n --order 16", "give --order 4"),
+        ("--artifact a --method baseline", "not to baseline"),
+        ("--artifact cut", "cut off"),
+        ("--artifact missing.safetensors", "No such file"),
+    ):
+        assert main(arguments.split()) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("error: ")
+        assert printed.err.count("\n") == 1
+        assert words in printed.err
 
 
 @pytest.mark.parametrize(

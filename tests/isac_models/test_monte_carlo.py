@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 
 import blocks
 from blocks.runtime import Flowgraph
+from isac_models.constellation import Constellation
 from isac_models.errors import UserError
-from isac_models.monte_carlo import BATCH, CHUNK, METHODS, Link, baseline, evaluate
+from isac_models.monte_carlo import BATCH, CHUNK, Link, build_system, evaluate
 from isac_models.scenario import Scenario
 from isac_models.tally import Tally
 from isac_models.theory import genie_missed_detection, symbol_error_rate
+from tests.isac_models.artifacts import model_driven
 
 SCENARIO = Scenario.preset("impaired")
 INTEGERS = ("events", "trials", "count", "coherence")
@@ -34,7 +37,7 @@ def integers(tally: Tally) -> dict[str, Any]:
 @pytest.mark.parametrize("coherence", [1, 6])
 def test_counts_do_not_depend_on_the_cut(coherence: int) -> None:
     scenario = SCENARIO.replace(coherence=coherence)
-    link = Link(scenario, baseline(scenario, 0.3, 0.1, "argmax", False), 5)
+    link = Link(scenario, build_system(scenario, rho=0.3, phi=0.1), 5)
     whole = link.measure(0, 3 * BATCH)
     total = Tally.empty(scenario)
     for start, end in ((0, 1), (1, 1000), (1000, BATCH + 17), (BATCH + 17, 3 * BATCH)):
@@ -127,6 +130,7 @@ def test_the_result_is_complete_and_fit_for_json() -> None:
     assert {*rates, *(f"{key}_{end}" for key in rates for end in ("low", "high"))} <= set(found)
     assert set(found["theory"]) == {"ser", "p_md_genie", "rmse_bound_rad", "rmse_bound_rad_error"}
     assert (found["snapshots"], found["estimator"], found["known_array"]) == (5000, "softmax", False)
+    assert found["artifact"] is None
     assert Scenario.from_dict(found["scenario"]) == SCENARIO
     assert found["threshold_relative_error"] <= 1e-3
 
@@ -142,6 +146,7 @@ def test_what_was_never_counted_is_null() -> None:
     [
         {"method": "oracle"},
         {"estimator": "mean"},
+        {"artifact": "any"},
         {"rho": 1.5},
         {"rho": math.nan},
         {"snapshots": 0},
@@ -156,9 +161,51 @@ def test_impossible_requests_are_refused(changes: dict[str, Any]) -> None:
         evaluate(SCENARIO, **changes)
 
 
-def test_every_method_gives_a_beam_of_the_asked_energy() -> None:
-    scenario = SCENARIO.replace(transmit_energy=2.0)
-    for method in METHODS.values():
-        for known in (False, True):
-            system = method(scenario, 0.4, 0.2, "argmax", known)
-            assert math.isclose(np.linalg.norm(system.beam) ** 2, 2.0)
+def test_a_learned_system_that_learned_the_truth_counts_as_the_known_array() -> None:
+    scenario = Scenario.preset("limited")
+    truth = model_driven(scenario)
+    found = evaluate(scenario, method="learned", artifact=truth, rho=0.4, snapshots=3 * BATCH)
+    known = evaluate(scenario, known_array=True, estimator="softmax", rho=0.4, snapshots=3 * BATCH)
+    assert found.tally.to_dict() == known.tally.to_dict()
+    assert found.theory == known.theory
+    values = found.to_dict()
+    assert (values["method"], values["estimator"], values["known_array"]) == ("learned", "softmax", False)
+    assert values["artifact"] == {"name": "", "kind": "model-driven", "sha256": truth.sha256}
+    assert values["threshold"] == known.to_dict()["threshold"]
+
+
+class Swapped:
+    """A constellation whose messages are numbered the other way round, with its own demodulator."""
+
+    def __init__(self, order: int) -> None:
+        self.qam = Constellation(order)
+
+    def encode(self, message: Any) -> Any:
+        """Symbols of messages."""
+        return self.qam.encode(self.qam.order - 1 - message)
+
+    def decide(self, received: Any, csi: Any) -> Any:
+        """Messages of symbols."""
+        return self.qam.order - 1 - self.qam.decide(received, csi)
+
+
+def test_a_method_brings_its_own_symbols_and_decisions() -> None:
+    scenario = SCENARIO.replace(order=16)
+    plain, swapped = build_system(scenario), Swapped(16)
+    both = replace(plain, encoder=swapped, demodulator=swapped)
+    encoder_alone = replace(plain, encoder=swapped)
+    whole, same, wrong = (Link(scenario, s, 3).measure(0, 20_000) for s in (plain, both, encoder_alone))
+    # Points of equal place in the constellation err alike; with the wrong labels hardly one is right.
+    ser, error = whole.communication.ser.rate, 5 * math.sqrt(0.25 / 20_000)
+    assert abs(same.communication.ser.rate - ser) < error
+    assert wrong.communication.ser.rate > 0.9
+    np.testing.assert_array_equal(both.points(scenario), plain.points(scenario)[::-1])
+
+
+def test_a_beam_of_ones_own_is_what_is_sent() -> None:
+    system = build_system(SCENARIO, rho=0.2)
+    away = replace(system, beam=np.zeros(16, np.complex64))
+    tally = Link(SCENARIO, away, 1).measure(0, 20_000)
+    # Nothing is sent: a target is found as often as noise is taken for one, a message by guessing.
+    assert abs(tally.sensing.p_md.rate - 0.99) < 0.01
+    assert abs(tally.communication.ser.rate - 0.75) < 0.02

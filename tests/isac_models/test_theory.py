@@ -205,5 +205,29 @@ def test_the_link_is_summarised_under_the_keys_of_the_report() -> None:
         "rmse_bound_rad_error": error,
     }
     # Knowing the angle beats searching a sector, where .072 was measured, and nothing beats the bound: .0113.
-    assert 0.04 < summary["p_md_genie"] < 0.072
-    assert 0.009 < summary["rmse_bound_rad"] < 0.0113
+    assert 0.04 < theory.genie_missed_detection(scenario, beam) < 0.072
+    assert 0.009 < bound < 0.0113
+
+
+def test_what_has_no_formula_is_none() -> None:
+    scenario = Scenario()
+    beam = baseline_beam(scenario, 0.5)
+    points = np.exp(2j * np.pi * np.arange(4) / 4 + 0.3j)
+    summary = theory.link_theory(scenario, beam, None, points)
+    # Of the symbols the radar knows the energy only, which is that of 4-QAM.
+    assert summary == {
+        "ser": None,
+        "p_md_genie": pytest.approx(theory.genie_missed_detection(scenario, beam), rel=1e-9),
+        "rmse_bound_rad": None,
+        "rmse_bound_rad_error": None,
+    }
+    assert theory.link_theory(scenario, beam, None)["ser"] == theory.symbol_error_rate(scenario, beam)
+
+
+def test_unequal_symbols_are_missed_as_their_energies_are() -> None:
+    # Two symbols of energy 0 and 2: half of the targets are found as noise is, half at twice the energy.
+    scenario = Scenario()
+    beam = baseline_beam(scenario, 1.0)
+    missed = theory.genie_missed_detection(scenario, beam, np.array([0, np.sqrt(2)]))
+    twice = theory.genie_missed_detection(scenario, np.sqrt(2) * beam)
+    assert missed == pytest.approx((1 - scenario.false_alarm + twice) / 2, rel=1e-9)

@@ -91,7 +91,7 @@ def _new(options: argparse.Namespace) -> tuple[Session, list[str]]:
     asked = {"threads": s.processors(), **given(options)}
     asked["device"] = s.device(asked.get("device", "auto"))
     settings = s.task_class(options.kind).complete(asked)
-    progress = Progress(patience=options.patience)
+    progress = Progress(patience=None if "patience" in options.named else options.patience)
     progress.held_out_every = options.held_out_every or progress.held_out_every
     progress.command = _command(options, scenario, settings, progress)
     made = s.Session(options.kind, scenario, settings, progress, folder)
@@ -126,7 +126,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Session, list[str]]:
     for key, value in wanted.items():
         if key not in free and settings[key] != saved.settings.get(key):
             raise _other(f"{options.named[key]} {_text(value)}", saved.settings.get(key), options.resume)
-    for key in ("patience", "held_out_every"):
+    for key in {"patience", "held_out_every"} - options.named.keys():
         value, now = getattr(options, key), getattr(saved.progress, key)
         if value is not None and value != now:
             raise _other(f"--{key.replace('_', '-')} {value}", now, options.resume)
@@ -155,15 +155,15 @@ def _other(asked: str, kept: Any, folder: str) -> UserError:
 def _command(options: argparse.Namespace, scenario: Any, settings: dict[str, Any], progress: Progress) -> str:
     """What begins this training anew, in a folder called DIR."""
     parts = [options.kind, *scenario_arguments(scenario)]
-    options_of = {**options.named, "held_out_every": "--held-out-every", "patience": "--patience"}
-    values = {**settings, "held_out_every": progress.held_out_every, "patience": progress.patience}
-    for key, option in options_of.items():
-        value = values.get(key)
-        if value is None or value is False:
-            continue
-        parts.append(option)
-        if value is not True:
-            parts += _text(value).split() if isinstance(value, list | tuple) else [_text(value)]
+    named = {"held_out_every": "--held-out-every", "patience": "--patience", **options.named}
+    for key, option in named.items():
+        value = {"held_out_every": progress.held_out_every, "patience": progress.patience, **settings}.get(
+            key
+        )
+        if isinstance(value, bool):
+            parts.append(option if value else f"--no-{option[2:]}")
+        elif value is not None:
+            parts += [option, *(map(_text, value) if isinstance(value, list | tuple) else [_text(value)])]
     return f"{_program('python')} {shlex.join([*parts, '--out', 'DIR'])}"
 
 

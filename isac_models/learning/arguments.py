@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from argparse import BooleanOptionalAction
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,11 +64,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         add_scenario_options(one)
         one.set_defaults(scenario=Unset("impaired"))
         training = one.add_argument_group("training")
-        _add_settings(training)
         (_add_model_driven if kind == "model-driven" else _add_neural)(training)
         named = {action.dest: action.option_strings[0] for action in training._group_actions}
         one.set_defaults(named=named)
-        _add_run(one.add_argument_group("run"))
+        _add_run(one.add_argument_group("run"), patience="patience" not in named)
     options = parser.parse_args(arguments)
     if (options.out is None) == (options.resume is None):
         parser.error("give --out DIR for a new training, or --resume DIR to continue one")
@@ -100,8 +100,8 @@ def weight(text: str) -> float | str:
     return value
 
 
-def _add_settings(group: Any) -> None:
-    group.add_argument("--iterations", type=count, metavar="N", help="steps of Adam (default: 50000)")
+def _add_settings(group: Any, recipe: str) -> None:
+    group.add_argument("--recipe", metavar="NAME", help=recipe)
     group.add_argument("--batch", type=count, metavar="N", help="snapshots of an iteration (default: 10000)")
     group.add_argument("--seed", type=whole, metavar="N", help="of the start and of every draw (default: 1)")
     group.add_argument(
@@ -116,56 +116,124 @@ def _add_settings(group: Any) -> None:
 
 
 def _add_model_driven(group: Any) -> None:
-    group.add_argument(
-        "--recipe", metavar="NAME", help="how the learning rate and the loss run (default: paper)"
+    group.add_argument("--iterations", type=count, metavar="N", help="steps of Adam (default: 50000)")
+    _add_settings(
+        group,
+        "paper: the angle error at a constant rate; cosine: a higher rate that falls to 0; "
+        "joint: as cosine, and missed targets cost as well (default: paper)",
     )
     group.add_argument(
-        "--lr", dest="learning_rate", type=number, metavar="R", help="learning rate (default: the recipe's)"
+        "--lr",
+        dest="learning_rate",
+        type=number,
+        metavar="R",
+        help="learning rate of Adam, where it begins (default: the recipe's, 1e-3 for paper)",
     )
     group.add_argument(
         "--initial-variance",
         type=number,
         metavar="V",
-        help="variance of the noise that is added to the nominal A at the start (default: 0.1)",
+        help="variance of the noise that the nominal A has at the start (default: 0.1, on recordings 0)",
     )
     group.add_argument(
         "--from-recording",
+        nargs="+",
         metavar="FILE",
-        help="train the receiver on the labelled echoes of a recording instead of the simulator",
+        help="train the receiver on the labelled echoes of recordings instead of the simulator",
     )
 
 
 def _add_neural(group: Any) -> None:
-    group.add_argument("--lr", dest="learning_rate", type=number, metavar="R", help="learning rate")
-    group.add_argument("--hidden", type=count, metavar="N", help="width of the hidden layers")
+    group.add_argument(
+        "--iterations",
+        type=count,
+        metavar="N",
+        help="steps of Adam for (11), and as many for (12) (default: 50000)",
+    )
+    _add_settings(group, "paper: the two steps of Sec. IV-A at a constant rate (default: paper)")
+    group.add_argument(
+        "--lr",
+        dest="learning_rate",
+        type=number,
+        metavar="R",
+        help="learning rate of Adam (default: 1e-3)",
+    )
+    group.add_argument(
+        "--hidden",
+        type=count,
+        metavar="N",
+        help="neurons in the hidden layers of beamformer, presence and angle network (default: 21)",
+    )
     group.add_argument(
         "--omega",
         type=weight,
         nargs="+",
         metavar="R|all",
-        help="weights ω_r to train for, all: the paper's 13",
+        help="weights ω_r of sensing, each with networks of its own; all: the paper's 13 (default: all)",
     )
     group.add_argument(
         "--literal-loss",
-        action="store_const",
-        const=True,
-        help="detection loss on snapshots with a target only, as (11) reads literally",
+        action=BooleanOptionalAction,
+        help="detection learns from snapshots with a target only, as (11) reads to the letter (default: no)",
+    )
+    group.add_argument(
+        "--mask",
+        choices=("detected", "present"),
+        metavar="detected|present",
+        help="the angle error of (12) counts targets that the detector finds, or all (default: detected)",
+    )
+    group.add_argument(
+        "--scale-inputs",
+        action=BooleanOptionalAction,
+        help="networks see angles over π/2 and signals over their standard deviation (default: yes)",
+    )
+    _sector = {"type": number, "nargs": 2, "metavar": ("LO", "HI")}
+    group.add_argument(
+        "--sector-mean",
+        dest="sector_mean_deg",
+        **_sector,
+        help="degrees between which the middle of a target sector is drawn (default: -60 60)",
+    )
+    group.add_argument(
+        "--sector-span",
+        dest="sector_span_deg",
+        **_sector,
+        help="degrees between which its width is drawn (default: 10 20)",
+    )
+    group.add_argument(
+        "--patience",
+        type=count,
+        metavar="N",
+        help="end a step of an ω_r when its held-out losses have been flat for so long (default: never)",
+    )
+    group.add_argument(
+        "--flat", type=number, metavar="R", help="a fall by less than this share is flat (default: 1e-3)"
+    )
+    group.add_argument(
+        "--check-every", type=count, metavar="N", help="iterations between looks at that (default: 500)"
+    )
+    group.add_argument(
+        "--engine",
+        choices=("auto", "kernels", "torch"),
+        metavar="auto|kernels|torch",
+        help="compiled kernels, or matrix products of torch; auto: the faster for the width (default: auto)",
     )
 
 
-def _add_run(group: Any) -> None:
+def _add_run(group: Any, patience: bool) -> None:
     group.add_argument(
         "--held-out-every",
         type=count,
         metavar="N",
         help="iterations between measurements of the loss on draws that are never trained on (default: 500)",
     )
-    group.add_argument(
-        "--patience",
-        type=count,
-        metavar="N",
-        help="end a phase early when its held-out loss has been flat for so many iterations (default: never)",
-    )
+    if patience:
+        group.add_argument(
+            "--patience",
+            type=count,
+            metavar="N",
+            help="end when the held-out loss has been flat for so many iterations (default: never)",
+        )
     group.add_argument(
         "--checkpoint-every",
         type=number,

@@ -85,7 +85,10 @@ class Task(Protocol):
         """The trained model: real arrays by the names of docs/artifact.md."""
 
     def facts(self) -> dict[str, Any]:
-        """What the artifact's header says of the training beside the settings."""
+        """What the artifact's header says of the training beside the settings.
+
+        `held_out_loss` among them stands for the last one measured, where the model is not the last one.
+        """
 
 
 def phases(task: Task) -> tuple[int, ...]:

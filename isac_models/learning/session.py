@@ -111,11 +111,13 @@ class Session:
         from isac_models.artifact import Artifact, save
 
         task, progress = self.task, self.progress
+        facts = task.facts()
+        held_out_loss = facts.pop("held_out_loss", progress.held_out_loss)
         training = {
-            **task.settings,
-            **task.facts(),
             "held_out_every": progress.held_out_every,
             "patience": progress.patience,
+            **task.settings,
+            **facts,
             "steps": progress.steps,
             "seconds": round(progress.seconds, 3),
             "held_out_losses": [list(each) for each in progress.held_out_losses],
@@ -127,7 +129,7 @@ class Session:
             tensors=task.artifact_tensors(),
             training=training,
             seed=task.settings["seed"],
-            held_out_loss=progress.held_out_loss,
+            held_out_loss=held_out_loss,
             versions=versions(),
         )
         try:

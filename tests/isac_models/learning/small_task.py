@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -101,4 +103,23 @@ class SmallTask:
         }
 
     def facts(self) -> dict[str, Any]:
-        return {"sector_mean_deg": [-60, 60], "sector_span_deg": [10, 20]}
+        return {"sector_mean_deg": [-60, 60], "sector_span_deg": [10, 20], "weights": self.weights.tolist()}
+
+
+class FailingTask(SmallTask):
+    """Meets at iteration 60 what SMALL_TASK_FAILURE names."""
+
+    def step(self, iteration: int) -> float:
+        loss = super().step(iteration)
+        failure = os.environ.get("SMALL_TASK_FAILURE") if iteration == 60 else None
+        if failure == "disk":
+            # From here on no file grows beyond 100 bytes, and writing fails as on a full disk.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+        elif failure == "memory":
+            raise MemoryError
+        elif failure == "impatience":
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        elif failure == "bug":
+            raise RuntimeError("a bug")
+        return np.nan if failure == "loss" else loss

@@ -224,7 +224,7 @@ class ModelDriven:
         for key, value in state.items():
             if shapes.get(key) != value.shape or value.dtype != np.float32:
                 raise UserError(f"checkpoint: {key} {value.dtype}{value.shape} is not of this training")
-        if state.keys() not in (set(weights), set(shapes)):
+        if set(state) != set(weights) and set(state) != set(shapes):
             raise UserError("checkpoint: weights or moments are missing")
         loaded = {key: torch.tensor(value, device=planes.device) for key, value in state.items()}
         with torch.no_grad():

@@ -112,7 +112,7 @@ def _records(file: IO[bytes]) -> Iterator[tuple[bytes, int, bytes]]:
 def _unpack(data: bytes) -> Any:
     """A msgpack value; its containers cannot be larger than the data."""
     try:
-        return msgpack.unpackb(data, raw=False, strict_map_key=True, max_buffer_size=len(data))
+        return msgpack.unpackb(data, raw=False, strict_map_key=True)
     except (msgpack.UnpackException, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"it is damaged: {error}") from None
 

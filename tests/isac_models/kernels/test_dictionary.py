@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isac_models.kernels import dictionary
+from isac_models.kernels import dictionary, lanes
 
 K, N, GRID = 5, 40, np.linspace(-np.pi / 2, np.pi / 2, 40)
-LANES = dictionary.LANES
+LANES = lanes.WIDTH
 
 
 def arguments(dtype: Any, count: int = 60, extra: int = 0) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def arguments(dtype: Any, count: int = 60, extra: int = 0) -> dict[str, Any]:
 
 def run(dtype: Any, inputs: dict[str, Any], rows: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
     """Loss of each snapshot and gradient of the sum."""
-    kernel = dictionary.receiver_pass_32 if dtype == np.float32 else dictionary.receiver_pass_64
+    kernel: Any = dictionary.receiver_pass_32 if dtype == np.float32 else dictionary.receiver_pass_64
     low = inputs["low"][rows]
     loss, gains = np.empty(low.size, dtype), np.zeros_like(inputs["matrix"])
     columns = inputs["outside"][rows], inputs["outside_sum"][rows]

@@ -126,7 +126,7 @@ def test_sums_and_maxima_run_over_all_lanes(dtype: Any) -> None:
         a[place] = 1 + place
         run(a, out)
         assert out.tolist() == [1 + place, 1 + place]
-    a = values(dtype, 3)
+    a, out = values(dtype, 3), np.empty(2, dtype)
     run(a, out)
     assert out[0] == pytest.approx(a.sum(dtype=np.float64), rel=1e-5)
     assert out[1] == a.max()

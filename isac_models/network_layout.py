@@ -103,7 +103,7 @@ class Layout:
 
     @cached_property
     def plan(self) -> Values:
-        """Sizes and places for the kernels: (networks, layers, 8) int64, columns as in kernels/networks.py."""
+        """Sizes and places for the kernels: (networks, layers, 8) int64, columns as the kernels list them."""
         plan = np.zeros((len(NETWORKS), LAYERS, 8), np.int64)
         packed = turned = sums = rows = 0
         shared = 0
@@ -132,6 +132,14 @@ class Layout:
         inputs, outputs, columns, _, packed, turned, sums, _ = self.plan[-1, -1].tolist()
         high = padded(outputs)
         return packed + high * columns, turned + padded(inputs) * high, sums + high * columns * LANES
+
+    def work_space(self, tile: int) -> Values:
+        """What the kernels keep of a tile: the inputs of all layers, with their rows of ones, and outputs."""
+        last = self.plan[:, -1]
+        height = int((last[:, 7] + last[:, 2] + (last[:, 1] + PAD - 1) // PAD * PAD).max())
+        rows = np.zeros((height, tile), np.float32)
+        rows[(self.plan[1:, :, 7] + self.plan[1:, :, 0]).reshape(-1)] = 1
+        return rows.reshape(-1)
 
 
 def padded(size: int) -> int:

@@ -22,11 +22,11 @@ Tensors = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Snapshots:
-    """What n snapshots are, whatever the networks do. Angles in radians, arrays complex unless said otherwise.
+    """What n snapshots are, whatever the networks do.
 
-    prior (n, 4) real: (θ_min, θ_max, ϑ_min, ϑ_max), scaled as the networks are given them; angle θ and presence
-    t (n,) real; message (n,) integers; gain tα (n,); transmit a_tx(θ) and receive a_rx(θ) (n, K); noise of the
-    echo (n, K); channel β a_tx(ϑ) (n, K); comm_noise (n,).
+    Real: prior (n, 4), (θ_min, θ_max, ϑ_min, ϑ_max) scaled as the networks are given them; angle θ (n,) in
+    radians; presence t (n,). Integers: message (n,). Complex: gain tα (n,); transmit a_tx(θ), receive a_rx(θ)
+    and noise of the echo (n, K); channel β a_tx(ϑ) (n, K); comm_noise (n,).
     """
 
     prior: Tensor
@@ -45,9 +45,9 @@ class Snapshots:
 class Options:
     """What the losses leave open.
 
-    radar_scale and comm_scale multiply what the receivers get. `literal`: the BCE of (11) counts snapshots with
-    a target alone, as its indicator says. `mask` of the MSE of (12): "detected" counts snapshots where the
-    presence network says p̂ > 1/2, "present" all.
+    radar_scale and comm_scale multiply what the receivers get. `literal`: the BCE of (11) counts snapshots
+    with a target alone, as its indicator says. `mask` of the MSE of (12): "detected" counts snapshots where
+    the presence network says p̂ > 1/2, "present" all.
     """
 
     transmit_energy: float = 1.0
@@ -110,10 +110,10 @@ def message_logits(tensors: Tensors, received: Tensor, csi: Tensor, options: Opt
 def losses(
     tensors: Tensors, snapshots: Snapshots, options: Options, step: int, divisor: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Sensing and communication loss of each network, (W,) and (W,), weighted by ω_r and 1 - ω_r in (11), (12).
+    """Sensing and communication loss of each network, (W,); (11) and (12) weight them by ω_r and 1 - ω_r.
 
-    `step` 1: the BCE (9), step 2: the MSE of the angle in rad², where snapshots that the mask leaves out count
-    as zeros. Both steps: the CCE (10). Sums over the snapshots are divided by `divisor` (None: their number).
+    `step` 1: the BCE (9), step 2: the MSE of the angle in rad², where snapshots that the mask leaves out
+    count as zeros. Both steps: the CCE (10). Sums are divided by `divisor` (None: the number of snapshots).
     """
     count = divisor or len(snapshots.message)
     symbols = encode(tensors)[:, snapshots.message]

@@ -82,5 +82,5 @@ def inlined(function: F) -> F:
 
 def called(function: F) -> F:
     """A helper that the kernels of its own file call: compiled once, where inlining would take long."""
-    helper: F = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
-    return helper
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
+    return compiled  # type: ignore[no-any-return]

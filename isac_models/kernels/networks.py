@@ -35,11 +35,13 @@ INPUTS, OUTPUTS, COLUMNS, FLAT, PACKED, TURNED, SUMS, ROWS = range(8)
 PRIOR, TRUTH, PRESENT, MESSAGE, GAIN, NOISE, MATRICES = 0, 4, 5, 6, 7, 9, 11
 
 # Cephes expf on [-½ ln 2, ½ ln 2]; log(1+m) - m + m²/2 = m³ P(m) on [√½, √2); ln 2 in two parts.
-EXP_0, EXP_1, EXP_2 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3), np.float32(8.3334519073e-3)
-EXP_3, EXP_4, EXP_5 = np.float32(4.1665795894e-2), np.float32(1.6666665459e-1), np.float32(5.0000001201e-1)
-LOG_0, LOG_1, LOG_2 = np.float32(7.0376836292e-2), np.float32(-1.1514610310e-1), np.float32(1.1676998740e-1)
-LOG_3, LOG_4, LOG_5 = np.float32(-1.2420140846e-1), np.float32(1.4249322787e-1), np.float32(-1.6668057665e-1)
-LOG_6, LOG_7, LOG_8 = np.float32(2.0000714765e-1), np.float32(-2.4999993993e-1), np.float32(3.3333331174e-1)
+EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+EXP_0, EXP_1, EXP_2, EXP_3, EXP_4, EXP_5 = (np.float32(c) for c in EXP)
+LOG = (
+    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+)  # fmt: skip
+LOG_0, LOG_1, LOG_2, LOG_3, LOG_4, LOG_5, LOG_6, LOG_7, LOG_8 = (np.float32(c) for c in LOG)
 LOG2_E, EXP_LOWEST = np.float32(1.44269504088896341), np.float32(-87.0)
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 SQRT_HALF_BITS = np.int32(0x3F3504F3)
@@ -72,30 +74,22 @@ def logarithm(x: Any) -> Any:
 
 
 @inlined
-def padded(n: Any) -> Any:
-    """n rounded up to a multiple of BLOCK."""
-    return (n + BLOCK - 1) // BLOCK * BLOCK
-
-
-@inlined
 def four_outputs(out: Any, x: Any, w: Any, columns: Any) -> None:
     """out = W x for four rows of W (4 columns,) and inputs x (columns TILE,)."""
     out[: BLOCK * TILE] = float32(0)
     for i in range(0, columns, BLOCK):
         a0, a1, a2, a3 = w[i], w[i + 1], w[i + 2], w[i + 3]
-        b0, b1, b2, b3 = w[columns + i], w[columns + i + 1], w[columns + i + 2], w[columns + i + 3]
-        k = 2 * columns + i
+        j, k, n = columns + i, 2 * columns + i, 3 * columns + i
+        b0, b1, b2, b3 = w[j], w[j + 1], w[j + 2], w[j + 3]
         c0, c1, c2, c3 = w[k], w[k + 1], w[k + 2], w[k + 3]
-        k = 3 * columns + i
-        d0, d1, d2, d3 = w[k], w[k + 1], w[k + 2], w[k + 3]
+        d0, d1, d2, d3 = w[n], w[n + 1], w[n + 2], w[n + 3]
         y = x[i * TILE : (i + BLOCK) * TILE]
         for b in range(TILE):
             x0, x1, x2, x3 = y[b], y[TILE + b], y[2 * TILE + b], y[3 * TILE + b]
-            k, n = TILE + b, 2 * TILE + b
             out[b] = out[b] + a0 * x0 + a1 * x1 + a2 * x2 + a3 * x3
-            out[k] = out[k] + b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
-            out[n] = out[n] + c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
-            out[n + TILE] = out[n + TILE] + d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
+            out[TILE + b] = out[TILE + b] + b0 * x0 + b1 * x1 + b2 * x2 + b3 * x3
+            out[2 * TILE + b] = out[2 * TILE + b] + c0 * x0 + c1 * x1 + c2 * x2 + c3 * x3
+            out[3 * TILE + b] = out[3 * TILE + b] + d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3
 
 
 @inlined
@@ -145,19 +139,19 @@ def four_by_four(s: Any, d: Any, x: Any) -> None:
 @inlined
 def accumulate(sums: Any, d: Any, x: Any, outputs: Any, columns: Any) -> None:
     """sums += d xᵀ in blocks: sums (outputs columns LANES,), d (outputs TILE,), x (columns TILE,)."""
-    at = 0
+    at, size = 0, BLOCK * BLOCK * LANES
     for o in range(0, outputs, BLOCK):
+        e = d[o * TILE : (o + BLOCK) * TILE]
         for i in range(0, columns, BLOCK):
-            end = at + BLOCK * BLOCK * LANES
-            four_by_four(sums[at:end], d[o * TILE : (o + BLOCK) * TILE], x[i * TILE : (i + BLOCK) * TILE])
-            at = end
+            four_by_four(sums[at : at + size], e, x[i * TILE : (i + BLOCK) * TILE])
+            at += size
 
 
 @called
 def forward(rows: Any, packed: Any, plan: Any, n: Any) -> None:
     """All layers of network n: its input rows are there, every layer writes the next one's."""
     for layer in range(LAYERS):
-        columns, outputs = plan[n, layer, COLUMNS], padded(plan[n, layer, OUTPUTS])
+        columns, outputs = plan[n, layer, COLUMNS], -(-plan[n, layer, OUTPUTS] // BLOCK) * BLOCK
         at, w = plan[n, layer, ROWS] * TILE, plan[n, layer, PACKED]
         middle = at + columns * TILE
         out = rows[middle : middle + outputs * TILE]
@@ -168,14 +162,12 @@ def forward(rows: Any, packed: Any, plan: Any, n: Any) -> None:
 
 
 @called
-def backward(
-    rows: Any, error: Any, spare: Any, turned: Any, sums: Any, plan: Any, n: Any, wanted: Any
-) -> None:
-    """Gradients of network n from dJ/d(output) in `error`; there dJ/d(input) of `wanted` inputs comes back."""
+def backward(rows: Any, error: Any, spare: Any, turned: Any, sums: Any, plan: Any, n: Any, last: Any) -> None:
+    """Gradients of network n from dJ/d(output) in `error`; dJ/d(input) of `last` inputs comes back there."""
     for step in range(LAYERS):
         layer = LAYERS - 1 - step
-        columns, outputs = plan[n, layer, COLUMNS], padded(plan[n, layer, OUTPUTS])
-        inputs = padded(plan[n, layer, INPUTS] if layer > 0 else wanted)
+        columns, outputs = plan[n, layer, COLUMNS], -(-plan[n, layer, OUTPUTS] // BLOCK) * BLOCK
+        inputs = -(-(plan[n, layer, INPUTS] if layer > 0 else last) // BLOCK) * BLOCK
         at, t = plan[n, layer, ROWS] * TILE, plan[n, layer, TURNED]
         source = error if step % 2 == 0 else spare
         target = spare if step % 2 == 0 else error
@@ -237,14 +229,10 @@ def scale(values: Any, factor: Any, rows: Any) -> None:
 
 @inlined
 def normalise(beam: Any, factor: Any, shape: Any, amplitude: Any, elements: Any) -> None:
-    """v = √E u / |u|: v and u (2K TILE,); factor (TILE,) is √E / |u|."""
+    """v = √E u / |u|: v and u (2K TILE,); factor (2 TILE,) begins with √E / |u|."""
+    project(factor, shape, shape, elements, True)
     for b in range(TILE):
-        factor[b] = SMALLEST
-    for k in range(2 * elements):
-        for b in range(TILE):
-            factor[b] += shape[k * TILE + b] * shape[k * TILE + b]
-    for b in range(TILE):
-        factor[b] = amplitude / np.sqrt(factor[b])
+        factor[b] = amplitude / np.sqrt(factor[b] + SMALLEST)
     for k in range(2 * elements):
         for b in range(TILE):
             beam[k * TILE + b] = factor[b] * shape[k * TILE + b]
@@ -252,18 +240,14 @@ def normalise(beam: Any, factor: Any, shape: Any, amplitude: Any, elements: Any)
 
 @inlined
 def through_norm(
-    out: Any, error: Any, beam: Any, factor: Any, inner: Any, amplitude: Any, elements: Any
+    out: Any, error: Any, beam: Any, factor: Any, along: Any, amplitude: Any, elements: Any
 ) -> None:
     """dJ/du from dJ/dv in `error`: factor (error - v (v·error) / E), (2K TILE,)."""
-    inverse = float32(1) / (amplitude * amplitude)
-    inner[:TILE] = float32(0)
+    project(along, beam, error, elements, True)
+    along[:TILE] /= amplitude * amplitude
     for k in range(2 * elements):
         for b in range(TILE):
-            inner[b] += beam[k * TILE + b] * error[k * TILE + b]
-    for k in range(2 * elements):
-        for b in range(TILE):
-            along = inverse * inner[b] * beam[k * TILE + b]
-            out[k * TILE + b] = factor[b] * (error[k * TILE + b] - along)
+            out[k * TILE + b] = factor[b] * (error[k * TILE + b] - along[b] * beam[k * TILE + b])
 
 
 @inlined
@@ -295,10 +279,8 @@ def message_error(
     error: Any, loss: Any, logits: Any, message: Any, weight: Any, work: Any, order: Any
 ) -> None:
     """Categorical cross-entropy (10) of the softmax of M logits, and its derivative; work (3 TILE,)."""
-    total, largest, chosen = work[:TILE], work[TILE : 2 * TILE], work[2 * TILE :]
-    for b in range(TILE):
-        total[b] = float32(0)
-        largest[b] = logits[b]
+    total, largest, chosen = work[:TILE], work[TILE : 2 * TILE], work[2 * TILE : 3 * TILE]
+    total[:], largest[:] = float32(0), logits[:TILE]
     for m in range(1, order):
         z = logits[m * TILE : (m + 1) * TILE]
         for b in range(TILE):
@@ -318,12 +300,12 @@ def message_error(
             p[b] = p[b] * total[b] - (weight[b] if message[b] == label else float32(0))
 
 
-FLOATS = readable(FLOAT, 1)
+FLOATS, INT = readable(FLOAT, 1), types.int64
 
 
 @kernel(
     writable(FLOAT, 1), writable(FLOAT, 1), writable(FLOAT, 1), FLOATS, FLOATS, FLOATS, readable(FLOAT, 2),
-    writable(FLOAT, 1), readable(types.int64, 3), FLOATS, types.int64, types.int64, types.int64, types.boolean,
+    writable(FLOAT, 1), readable(types.int64, 3), FLOATS, INT, INT, INT, types.boolean,
 )  # fmt: skip
 def gradient(
     sums: Any, symbol_error: Any, losses: Any, packed: Any, turned: Any, symbols: Any, tiles: Any, rows: Any,
@@ -334,15 +316,14 @@ def gradient(
     Added to `sums` (as network_weights unpacks them), symbol_error (2M,) dJ/ds(m) and losses (2,), sensing's
     and communication's. packed, turned: weights as network_weights packs them; symbols (2M,) s(m); tiles
     (T, rows TILE); rows: work space with the rows of ones; constants: ω_r, √E_tx, scale of y_r, scale of y_c,
-    1/batch. `selective`: (11) counts snapshots with a target alone, (12) those that the presence network finds.
+    1/batch. `selective`: (11) counts snapshots with a target, (12) those that the presence network finds.
     What ω_r leaves out is not computed.
     """
     omega, radar_scale, comm_scale = constants[0], constants[2], constants[3]
     elements = plan[BEAMFORMER, LAYERS - 1, OUTPUTS] // 2
     order, pair, wide = symbols.shape[0] // 2, 2 * TILE, 2 * elements * TILE
     error, spare = np.zeros_like(rows), np.zeros_like(rows)
-    beam, beam_error = np.zeros(wide, np.float32), np.zeros(wide, np.float32)
-    work = np.zeros(3 * TILE, np.float32)
+    beam, beam_error, work = np.zeros(wide, np.float32), np.zeros(wide, np.float32), np.zeros_like(rows)
     pairs = np.zeros((11, pair), np.float32)
     s, s_error, csi, g, z, q, r = pairs[0], pairs[1], pairs[2], pairs[3], pairs[4], pairs[5], pairs[6]
     weight, factor, sensing, talking = pairs[7], pairs[8], pairs[9], pairs[10]
@@ -409,12 +390,11 @@ def gradient(
                 s_error[b] += q[b]
                 r[b] += error[pair + b]
             spread(beam_error, channel, r, elements, True)
-        through_norm(error, beam_error, beam, factor, work, constants[1], elements)
+        through_norm(error, beam_error, beam, factor, r, constants[1], elements)
         backward(rows, error, spare, turned, sums, plan, BEAMFORMER, 0)
         for b in range(min(TILE, count - first)):
             m = int32(message[b])
             symbol_error[2 * m] += s_error[b]
             symbol_error[2 * m + 1] += s_error[TILE + b]
-    for b in range(TILE):
-        losses[0] += sensing[b]
-        losses[1] += talking[b]
+    losses[0] += sensing.sum()
+    losses[1] += talking.sum()

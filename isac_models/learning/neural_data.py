@@ -30,9 +30,9 @@ PRIOR, TRUTH, PRESENT, SENT, ECHO_GAIN, RECEIVED_NOISE, MATRICES = 0, 4, 5, 6, 7
 class Draws:
     """Snapshots of the scenario's physics with target sectors drawn for each of them (Sec. V-A).
 
-    `mean` and `span`: limits in radians of the sector's mean angle and of its width. The communication sector is
-    the scenario's. `angle_scale` multiplies the angles that the networks are given. Snapshot i of a stream is
-    the same whatever else is drawn.
+    `mean` and `span`: limits in radians of the sector's mean angle and of its width. The communication sector
+    is the scenario's. `angle_scale` multiplies the angles that the networks are given. Snapshot i of a stream
+    is the same whatever else is drawn.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""Loss and gradient of the neural baseline: compiled kernels for narrow networks, torch for wide ones and GPUs.
+"""Loss and gradient of the neural baseline: compiled kernels for narrow networks, torch for others.
 
-Both take flat parameters (W, P) and give gradients (W, P) and losses (W, 2), the sensing and the communication
-loss. Sums over snapshots are divided by a fixed batch size, so that parts of a batch may be added up.
+Both take flat parameters (W, P) and give gradients (W, P) and losses (W, 2), the sensing and the
+communication loss. Sums over snapshots are divided by a given number, so that parts of a batch add up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from isac_models.network_layout import LAYERS, Layout
 Values = NDArray[Any]
 
 CHUNK = 40
-"""Tiles whose gradients one call of the kernel sums up, whatever the number of threads: sums stay the same."""
+"""Tiles whose gradients one call of the kernel sums up, however many threads there are."""
 
 
 class Engine(Protocol):
@@ -75,6 +75,7 @@ class KernelEngine:
         weights = {name: tensor for name, tensor in layout.tensors(parameters).items() if "encoder" in name}
         symbols, kept = encode(weights)
         flat_tiles = tiles.reshape(len(tiles), -1)
+        space = layout.work_space(tiles.shape[2])
 
         def chunk(job: tuple[int, int]) -> None:
             w, c = job
@@ -88,6 +89,7 @@ class KernelEngine:
                 turned,
                 symbols[w].reshape(-1),
                 flat_tiles,
+                space.copy(),
                 layout.plan,
                 np.array([omegas[w], *self._scales, 1 / divisor], np.float32),
                 starts[c],
@@ -110,9 +112,11 @@ class KernelEngine:
 
 
 def encode(weights: dict[str, Values]) -> tuple[Values, list[Values]]:
-    """Constellations s(m) (W, M, 2) of unit mean energy, and what `encoder_gradient` needs of the way there."""
+    """Constellations s(m) (W, M, 2) of unit mean energy, and what `encoder_gradient` needs."""
     order = weights["encoder.0.weight"].shape[2]
-    values = np.broadcast_to(np.eye(order, dtype=np.float32), (len(weights["encoder.0.weight"]), order, order))
+    values = np.broadcast_to(
+        np.eye(order, dtype=np.float32), (len(weights["encoder.0.weight"]), order, order)
+    )
     kept = [values]
     for layer in range(LAYERS):
         weight, bias = weights[f"encoder.{layer}.weight"], weights[f"encoder.{layer}.bias"]
@@ -144,10 +148,14 @@ def encoder_gradient(weights: dict[str, Values], kept: list[Values], symbol_erro
 
 
 class TorchEngine:
-    """Automatic differentiation of the plain form, one network and `rows` snapshots at a time."""
+    """Automatic differentiation of the plain form, on any device."""
 
-    def __init__(self, layout: Layout, options: Any, device: str = "cpu", rows: int | None = None) -> None:
-        self.layout, self.options, self.device, self.rows = layout, options, device, rows
+    def __init__(self, layout: Layout, options: Any, device: str = "cpu", threads: int | None = None) -> None:
+        import torch
+
+        self.layout, self.options, self.device = layout, options, device
+        if threads is not None:
+            torch.set_num_threads(threads)
 
     def gradients(
         self, parameters: Values, omegas: Sequence[float], tiles: Values, count: int, divisor: int, step: int
@@ -162,7 +170,7 @@ class TorchEngine:
         omega = torch.tensor(omegas, dtype=flat.dtype, device=self.device)
         drawn = snapshots(tiles, count, self.device)
         sensing, communication = losses(self.layout.tensors(flat), drawn, self.options, step, divisor)
-        weighted(omega, sensing, communication).sum().backward()
+        weighted(omega, sensing, communication).sum().backward()  # type: ignore[no-untyped-call]
         assert flat.grad is not None
         both = torch.stack([sensing.detach(), communication.detach()], dim=1)
         return flat.grad.cpu().numpy(), both.cpu().numpy()

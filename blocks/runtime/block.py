@@ -30,6 +30,9 @@ class Block:
     does not consume pass it untouched. Without a graph, ``SomeBlock(...).work(field=array)`` works
     on arrays alone.
 
+    A block that takes several branches of a stream (`Flowgraph.join`) finds the branch's name before
+    every field: `baseline_detected` is the field `detected` of the branch `baseline`.
+
     `name` is unique in a graph (default: the class name in snake_case). `stream_key` keys the
     block's random draws (default: the name); blocks that share one draw the same noise.
     """

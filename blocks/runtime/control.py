@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import fields
+from dataclasses import asdict
 from math import inf
 from typing import Any
 
@@ -17,7 +17,7 @@ MAX_HELLO = 1 << 10  # bytes of one message of a peer that has not been admitted
 MAX_EXIT = 64 << 20  # bytes of one message of the supervisor: the results of all blocks
 MAX_TEXT = 256  # characters of a name or an endpoint
 
-_COUNTERS = {item.name: type(item.default) for item in fields(BlockReport)}
+_COUNTERS = {name: type(value) for name, value in asdict(BlockReport()).items()}
 
 
 class ControlServer:
@@ -71,9 +71,11 @@ class ControlServer:
 
 
 def _is(value: Any, kind: type, limit: int = MAX_CONTROL) -> bool:
-    """Whether `value` is a text, a whole number or a number that a node may send."""
+    """Whether `value` is a text, a whole number, a number or a map of counts that a node may send."""
     if kind is str:
         return isinstance(value, str) and len(value) <= limit
+    if kind is dict:
+        return isinstance(value, dict) and all(_is(count, int) for count in value.values())
     if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
         return False
     return 0 <= value < inf

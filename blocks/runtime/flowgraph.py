@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -10,18 +11,19 @@ from typing import Literal, Self
 from blocks.runtime.block import Block, Source
 from blocks.runtime.deployment import Deployment
 from blocks.runtime.frame import MalformedFrame, check_name
-from blocks.runtime.plan import Fields, Plan, check_complete, fields_after, make_plan
+from blocks.runtime.plan import Plan, make_plan
 from blocks.runtime.port import GraphError
 from blocks.runtime.report import DeploymentError, Report
 from blocks.runtime.run import Deployed, Processes, Run, Threads
 from blocks.runtime.supervisor import OnStatus
+from blocks.runtime.wiring import Wiring
 
 Transport = Literal["inproc", "ipc", "tcp"]
 TRANSPORTS: tuple[Transport, ...] = ("inproc", "ipc", "tcp")
 
 
 class Flowgraph:
-    """A tree of blocks that streams run through.
+    """The blocks that streams run through: a tree below each source, whose branches may be joined again.
 
     `seed` keys every random block, `frame` is the number of snapshots a source puts into a frame,
     `window` how many frames may be under way on an edge (bounded memory, back pressure).
@@ -29,6 +31,7 @@ class Flowgraph:
         graph = Flowgraph("link", seed=1)
         graph.connect(source, encoder, precoder)
         graph.connect(precoder, reflector, detector, metrics)
+        graph.join(comparison, mine=detector, yours=other)
         report = graph.run()                     # or run("ipc"), or: with graph: … report()
 
     Raises GraphError (a UserError, one line) for what cannot run, when it is connected or started.
@@ -44,10 +47,7 @@ class Flowgraph:
             if not isinstance(number, int) or number < least:
                 raise GraphError(f"{what} must be a whole number, at least {least}, not {number!r}")
         self.name, self.seed, self.frame, self.window = name, seed, frame, window
-        self.blocks: dict[str, Block] = {}
-        self._parents: dict[str, str] = {}
-        self._readers: dict[str, list[str]] = {}
-        self._available: dict[str, Fields] = {}
+        self._wiring = Wiring()
         self._replicas: dict[str, int] = {}
         self._groups: list[list[str]] = []
         self._run: Run | None = None
@@ -62,52 +62,35 @@ class Flowgraph:
         """
         if len(chain) < 2:
             raise GraphError("connect at least two blocks")
-        named = dict(self.blocks)
-        for block in chain:
-            _check_block(block)
-            if named.setdefault(block.name, block) is not block:
-                raise GraphError(f"two blocks are called {block.name}: give one another name=")
-        readers = {name: list(names) for name, names in self._readers.items()}
-        before = dict(self.blocks), dict(self._parents), readers, dict(self._available)
-        try:
-            for writer, reader in pairwise(chain):
-                self._check_edge(writer, reader)
-                self.blocks.setdefault(writer.name, writer)
-                self.blocks.setdefault(reader.name, reader)
-                self._parents[reader.name] = writer.name
-                self._readers.setdefault(writer.name, []).append(reader.name)
-                self._spread(writer.name)
-        except GraphError:
-            self.blocks, self._parents, self._readers, self._available = before
-            raise
+        wiring = self._wiring.copy()
+        wiring.add(*chain)
+        for writer, reader in pairwise(chain):
+            wiring.connect(writer.name, reader.name)
+        self._wiring = wiring
         return self
 
-    def _check_edge(self, writer: Block, reader: Block) -> None:
-        if isinstance(reader, Source):
-            raise GraphError(f"{reader.name} is a source and has no input to connect {writer.name} to")
-        ancestor: str | None = writer.name
-        while ancestor is not None:
-            if ancestor == reader.name:
-                raise GraphError(
-                    f"connecting {writer.name} to {reader.name} makes a cycle: streams run one way"
-                )
-            ancestor = self._parents.get(ancestor)
-        if reader.name in self._parents:
-            parent = self._parents[reader.name]
-            again = "already" if parent == writer.name else f"already to {parent}"
-            raise GraphError(
-                f"{reader.name} is connected {again}, not again to {writer.name}: a block has one input"
-            )
+    def join(self, block: Block, /, **branches: Block) -> Self:
+        """Let `block` take several branches of one stream, each under a name of its own.
 
-    def _spread(self, name: str) -> None:
-        """Carry the known fields from `name` down, checking each block."""
-        if name not in self._available:
-            if not isinstance(self.blocks[name], Source):
-                return
-            self._available[name] = fields_after(self.blocks[name], None, "nothing")
-        for reader in self._readers.get(name, ()):
-            self._available[reader] = fields_after(self.blocks[reader], self._available[name], name)
-            self._spread(reader)
+            graph.join(PairedSensingMetrics(...), baseline=detector_a, learned=detector_b)
+
+        Frame s of every branch arrives at once, as one frame: the field `detected` of the branch
+        `baseline` is `baseline_detected`, which is how the block declares it in `consumes`, and the
+        others travel on under such names. Of a tag that several branches carry, the first branch's counts.
+
+        Raises GraphError for branches of two sources, a cycle, a block that is connected or joined
+        already, the same block under two names, and as `connect` does.
+        """
+        wiring = self._wiring.copy()
+        wiring.add(*branches.values(), block)
+        wiring.join(block.name, {branch: writer.name for branch, writer in branches.items()})
+        self._wiring = wiring
+        return self
+
+    @property
+    def blocks(self) -> Mapping[str, Block]:
+        """The blocks by name, in the order in which they were connected."""
+        return self._wiring.blocks
 
     def replicate(self, block: Block, replicas: int) -> Self:
         """Run `replicas` copies of a block, frame s on copy s mod replicas; the result is the same."""
@@ -145,7 +128,7 @@ class Flowgraph:
             raise DeploymentError("a deployment file needs the tcp transport")
         if (nodes is None) != (node is None):
             raise DeploymentError("a deployment file and the name of this node in it go together")
-        check_complete(self.blocks, self._parents, self._readers)
+        self._wiring.check_complete()
         if nodes is not None:
             deployment = nodes if isinstance(nodes, Deployment) else Deployment.load(Path(nodes))
             plan = self._plan(deployment.placement(self.blocks))
@@ -162,15 +145,7 @@ class Flowgraph:
 
     def _plan(self, placement: dict[str, str]) -> Plan:
         return make_plan(
-            self.name,
-            self.seed,
-            self.frame,
-            self.window,
-            self.blocks,
-            self._readers,
-            self._available,
-            self._replicas,
-            placement,
+            self.name, self.seed, self.frame, self.window, self._wiring, self._replicas, placement
         )
 
     def wait(self) -> Report:
@@ -217,13 +192,3 @@ class Flowgraph:
             self.wait()
         elif self._run is not None:
             self._run.close()
-
-
-def _check_block(block: object) -> None:
-    """What is connected is a block that was made, not its class or something else."""
-    if isinstance(block, type):
-        raise GraphError(f"{block.__name__} is a class: connect {block.__name__}(…), a block made of it")
-    if not isinstance(block, Block):
-        raise GraphError(f"a {type(block).__name__} is not a block")
-    if not hasattr(block, "name"):
-        raise GraphError(f"{type(block).__name__}.__init__ must call super().__init__()")

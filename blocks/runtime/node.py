@@ -18,7 +18,8 @@ from blocks.runtime.control import ControlClient
 from blocks.runtime.failure import failure_of
 from blocks.runtime.plan import Plan
 from blocks.runtime.report import DeploymentError, FlowgraphError, Report, summarise
-from blocks.runtime.runner import Runner, Signals
+from blocks.runtime.runner import Runner
+from blocks.runtime.signals import Signals
 from blocks.runtime.transport import Inlet, Outlet, Pipes
 from isac_models.errors import UserError
 

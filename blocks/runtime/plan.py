@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import gcd
 
-from blocks.runtime.block import Block, Source
-from blocks.runtime.frame import DTYPES, MAX_DIMENSIONS, MAX_FIELDS, check_name
-from blocks.runtime.port import Field, GraphError, ResolvedField
-
-Fields = dict[str, ResolvedField]
+from blocks.runtime.block import Block
+from blocks.runtime.frame import MAX_FIELDS
+from blocks.runtime.port import GraphError
+from blocks.runtime.wiring import Fields, Wiring
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,9 @@ class Edge:
 class Instance:
     """One running copy of a block: number `index` of `replicas`, with its pipes.
 
-    `inputs[k]` is the edge from replica k of the upstream block (frame s comes from replica
-    s mod len); `outputs` holds, for each downstream block, the edges to its replicas.
+    `inputs[branch][k]` is the edge from replica k of the block upstream on that branch (frame s comes
+    from replica s mod len); the one input of a block that joins nothing is the branch ALONE. `outputs`
+    holds, for each downstream block, the edges to its replicas.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Instance:
     index: int
     replicas: int
     node: str
-    inputs: list[Edge | None] = field(default_factory=list)
+    inputs: dict[str, list[Edge | None]] = field(default_factory=dict)
     outputs: list[list[Edge | None]] = field(default_factory=list)
     takes: Fields = field(default_factory=dict)
     gives: Fields = field(default_factory=dict)
@@ -82,74 +82,10 @@ class Plan:
             block = i.block
             built = f"{dict(block.parameters)} {getattr(block, 'scenario', '')}"
             lines.append(f"{i.name} {type(block).__name__} {block.stream_key} {i.node} [{fields}] {built}")
+            for branch, edges in i.inputs.items():
+                lines.append(f"{branch}: {' '.join(edge.name for edge in edges if edge is not None)}")
         lines += [f"{edge.name} {' '.join(edge.fields)}" for edge in self.edges]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _resolved(block: Block, declared: Mapping[str, Field]) -> Fields:
-    """The declared fields of a block; GraphError for one that no frame can carry."""
-    fields: Fields = {}
-    for name in declared:
-        try:
-            check_name(name, "its name")
-            fields |= block.resolve({name: declared[name]})
-            if fields[name].dtype.str not in DTYPES:
-                raise ValueError(f"its dtype must be one of {', '.join(DTYPES)}")
-            if len(fields[name].shape) >= MAX_DIMENSIONS or min(fields[name].shape, default=0) < 0:
-                raise ValueError(f"its shape must have less than {MAX_DIMENSIONS} sizes, none negative")
-        except GraphError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise GraphError(
-                f"{block.name} declares the field {name!r}, which cannot be sent: {error}"
-            ) from None
-    return fields
-
-
-def fields_after(block: Block, before: Fields | None, upstream: str) -> Fields:
-    """The fields that leave `block` when `before` reaches it; GraphError names what does not fit."""
-    takes, gives = _resolved(block, block.consumes), _resolved(block, block.produces)
-    before = before or {}
-    for name, wanted in takes.items():
-        given = before.get(name)
-        if given is None:
-            have = ", ".join(before) or "no field"
-            raise GraphError(
-                f"{block.name} needs the field {name!r} ({wanted}), but {upstream} sends only: {have}"
-            )
-        if given != wanted:
-            raise GraphError(
-                f"{block.name} expects the field {name!r} as {wanted}, but {upstream} sends {given}"
-            )
-    for name in gives:
-        if name in before and name not in takes:
-            raise GraphError(f"{block.name} produces the field {name!r}, which {upstream} already sends")
-    return {**before, **gives}
-
-
-def check_complete(
-    blocks: Mapping[str, Block], parents: Mapping[str, str], readers: Mapping[str, Sequence[str]]
-) -> None:
-    """Every port is connected, or GraphError: inputs of all but sources, outputs of all that produce."""
-    if not blocks:
-        raise GraphError("the graph has no blocks: connect at least a source and a sink")
-    for name, block in blocks.items():
-        if not isinstance(block, Source) and name not in parents:
-            raise GraphError(f"the input of {name} is not connected: connect a source upstream of it")
-        if not readers.get(name) and (block.produces or isinstance(block, Source)):
-            raise GraphError(f"the output of {name} is not connected: connect a block that consumes it")
-
-
-def _needed(name: str, blocks: Mapping[str, Block], readers: Mapping[str, Sequence[str]]) -> set[str] | None:
-    """Fields that `name` and everything below it consume of what reaches `name`; None means all."""
-    block = blocks[name]
-    below: set[str] = set()
-    for reader in readers.get(name, ()):
-        wanted = _needed(reader, blocks, readers)
-        if wanted is None:
-            return None
-        below |= wanted
-    return None if block.consumes_all else (below - set(block.produces)) | set(block.consumes)
 
 
 def _copy(block: Block) -> Block:
@@ -165,13 +101,12 @@ def make_plan(
     seed: int,
     frame: int,
     window: int,
-    blocks: Mapping[str, Block],
-    readers: Mapping[str, Sequence[str]],
-    available: Mapping[str, Fields],
+    wiring: Wiring,
     replicas: Mapping[str, int],
     placement: Mapping[str, str],
 ) -> Plan:
     """Lay out instances and edges. Frame s of a block is worked on by replica s mod its replicas."""
+    blocks = wiring.blocks
     instances: dict[str, Instance] = {}
 
     def instance_name(name: str, index: int) -> str:
@@ -189,13 +124,14 @@ def make_plan(
                 index,
                 count,
                 placement[name],
+                inputs={branch: [] for branch in wiring.inputs.get(name, {})},
                 takes=one.resolve(one.consumes),
                 gives=one.resolve(one.produces),
             )
+    travels = wiring.carried()
     for name in blocks:
-        for reader in readers.get(name, ()):
-            wanted = _needed(reader, blocks, readers)
-            carried = tuple(key for key in available[name] if wanted is None or key in wanted)
+        for reader, branch in wiring.readers(name):
+            carried = travels[name, reader]
             if len(carried) > MAX_FIELDS:
                 raise GraphError(f"{name} sends {len(carried)} fields to {reader}, the limit is {MAX_FIELDS}")
             ours, theirs = replicas.get(name, 1), replicas.get(reader, 1)
@@ -212,6 +148,6 @@ def make_plan(
             for i in range(ours):
                 instances[instance_name(name, i)].outputs.append(table[i])
             for j in range(theirs):
-                instances[instance_name(reader, j)].inputs = [table[i][j] for i in range(ours)]
-    sinks = [name for name in blocks if not readers.get(name)]
+                instances[instance_name(reader, j)].inputs[branch] = [table[i][j] for i in range(ours)]
+    sinks = [name for name in blocks if not wiring.readers(name)]
     return Plan(graph, seed, frame, window, instances, list(blocks), sinks)

@@ -48,6 +48,11 @@ class ResolvedField:
         return array.dtype == self.dtype and array.shape[1:] == self.shape and array.ndim >= 1
 
 
+def arrives_as(branch: str, field: str) -> str:
+    """The name of a field at the reader: at a join the branch's name stands before it."""
+    return f"{branch}_{field}" if branch else field
+
+
 def Signal(*shape: Dimension) -> Field:
     """Complex baseband samples, complex64 of shape (n, *shape)."""
     return Field("complex64", shape)

@@ -24,7 +24,10 @@ class DeploymentError(UserError):
 
 @dataclass
 class BlockReport:
-    """Counters of one block; those of its replicas added up. Times are seconds."""
+    """Counters of one block; those of its replicas added up. Times are seconds.
+
+    `lost_on` of a join: the lost frames of each branch that lost any.
+    """
 
     frames: int = 0
     snapshots: int = 0
@@ -33,11 +36,15 @@ class BlockReport:
     lost_frames: int = 0
     repeated_frames: int = 0
     malformed: int = 0
+    lost_on: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: BlockReport) -> None:
         """Add the counters of another replica."""
         for item in fields(self):
-            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+            if item.name != "lost_on":
+                setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+        for branch, lost in other.lost_on.items():
+            self.lost_on[branch] = self.lost_on.get(branch, 0) + lost
 
 
 @dataclass

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
-from math import lcm
 from typing import Any
 
 import numpy as np
@@ -15,30 +14,18 @@ import numpy as np
 from blocks.runtime.block import Source
 from blocks.runtime.failure import Failure, failure_of
 from blocks.runtime.frame import Frame, pack, tags_of, unpack
+from blocks.runtime.intake import ASK_AGAIN_SECONDS, Intake
 from blocks.runtime.plan import Instance, Plan
 from blocks.runtime.port import ResolvedField
 from blocks.runtime.report import BlockReport
+from blocks.runtime.signals import Aborted, Signals
 from blocks.runtime.transport import POLL_SECONDS, Inlet, Outlet
 
 INTERRUPTED = "interrupted"
 """Tag of an end-of-stream frame that came before the source was done."""
-ASK_AGAIN_SECONDS = 1.0  # silence after which a reader on ipc or tcp asks its writer again
 CONNECT_SECONDS = 30.0  # how long a writer waits for its reader to introduce itself
 RESULT_SECONDS = 0.25  # how often a block is asked for its result while it runs
 MAX_RESULT = 1 << 20  # bytes of one block's result
-
-
-class Aborted(Exception):
-    """The graph stops now; unwinds a runner's thread."""
-
-
-class Signals:
-    """What the threads of one node share: drain (sources stop), abort (all stop), commit (finish)."""
-
-    def __init__(self) -> None:
-        self.drain = threading.Event()
-        self.abort = threading.Event()
-        self.commit = threading.Event()
 
 
 class Runner(threading.Thread):
@@ -65,10 +52,10 @@ class Runner(threading.Thread):
         self.ended = self.interrupted = self._closed = False
         self._outlets = [[outlets[e.name] if e else None for e in group] for group in instance.outputs]
         self._open_inlet = open_inlet
-        self._inlets: list[Inlet | None] = []
+        self._intake: Intake | None = None
+        self._blocked_seconds = 0.0  # while readers had no credit left
         self._sequence: int | None = None
         self._result_due = 0.0
-        self._late = 0  # frames that came from a replica after the end of stream from another
 
     def state(self) -> dict[str, Any]:
         """Counters and latest result, as plain values."""
@@ -82,7 +69,7 @@ class Runner(threading.Thread):
     def run(self) -> None:
         """The thread's life."""
         try:
-            self._inlets = [self._open_inlet(e.name) if e else None for e in self.instance.inputs]
+            self._open()
             # What an earlier run of the same block may have left.
             self.block.position, self.block.tags = 0, {}
             self.block.take_emitted()
@@ -107,9 +94,24 @@ class Runner(threading.Thread):
             self._fail(error, self._sequence)
             self._stop_early()
         finally:
-            for end_point in [*self._inlets, *(o for group in self._outlets for o in group)]:
-                if end_point is not None:
-                    end_point.close()
+            self._close()
+
+    def _open(self) -> None:
+        """Open what the block reads."""
+        one = self.instance
+        if one.inputs:
+            self._intake = Intake(
+                one.inputs, one.index, one.replicas, self._open_inlet, self.signals, self._serve
+            )
+
+    def _close(self) -> None:
+        """Close the pipes."""
+        if self._intake is not None:
+            self._intake.close()
+        for group in self._outlets:
+            for outlet in group:
+                if outlet is not None:
+                    outlet.close()
 
     def _stop_early(self) -> None:
         """Let the block put its files away, whatever failed, and keep what it has measured."""
@@ -150,11 +152,15 @@ class Runner(threading.Thread):
 
     def _tally(self) -> None:
         """Take over what the pipes have counted; called from any thread."""
-        inlets = [one for one in self._inlets if one is not None]
-        outlets = [one for group in self._outlets for one in group if one is not None]
-        self.counters.lost_frames = sum(one.lost for one in inlets)
-        self.counters.repeated_frames = sum(one.repeated for one in inlets) + self._late
-        self.counters.malformed = sum(i.malformed for i in inlets) + sum(o.malformed for o in outlets)
+        malformed = sum(one.malformed for group in self._outlets for one in group if one is not None)
+        waiting = self._blocked_seconds
+        intake = self._intake
+        if intake is not None:
+            malformed += intake.malformed
+            waiting += intake.waiting_seconds
+            self.counters.lost_frames, self.counters.lost_on = intake.lost, intake.lost_on
+            self.counters.repeated_frames = intake.repeated
+        self.counters.malformed, self.counters.waiting_seconds = malformed, waiting
 
     # Sources ---------------------------------------------------------------------------------
 
@@ -185,16 +191,13 @@ class Runner(threading.Thread):
 
     def _transform(self) -> Frame:
         """Run a block or sink until its input ends."""
-        sequence, stride = self.instance.index, self.instance.replicas
-        inlets, block = self._inlets, self.block
-        edge_stride = lcm(stride, len(inlets))
+        intake, block = self._intake, self.block
+        assert intake is not None
         while True:
-            inlet = inlets[sequence % len(inlets)]
-            assert inlet is not None
-            frame = self._receive(inlet, sequence, edge_stride)
+            frame = intake.take()
             if frame.end:
-                return self._end_of(frame, inlet)
-            self._sequence = sequence = frame.sequence
+                return self._end_of(frame, intake)
+            self._sequence = frame.sequence
             self._check(frame)
             block.position, block.tags = frame.start, frame.tags
             wanted = frame.arrays if block.consumes_all else {k: frame.arrays[k] for k in self.instance.takes}
@@ -202,40 +205,15 @@ class Runner(threading.Thread):
             frame.tags = tags_of(frame.tags, self._emitted())
             self._add(frame, arrays or {})
             self._send(frame)
-            inlet.acknowledge(sequence + 1)
+            intake.acknowledge(frame.sequence)
             self._count(frame.count)
-            sequence += stride
 
-    def _end_of(self, frame: Frame, inlet: Inlet) -> Frame:
-        """Take the end of stream from every inlet, pass it on once, acknowledge it."""
-        for other in self._inlets:
-            if other is not None and other is not inlet:
-                while not (last := self._receive(other, frame.sequence, 1)).end:
-                    self._late += 1
-                frame.tags = tags_of(last.tags, frame.tags)
-        end = self._end(frame.stream, frame.sequence, frame.start, tags_of(frame.tags, self._emitted()))
-        for one in self._inlets:
-            if one is not None:
-                one.acknowledge(frame.sequence + 1, now=True)
+    def _end_of(self, frame: Frame, intake: Intake) -> Frame:
+        """Take the end of stream from every writer, pass it on once, acknowledge it."""
+        tags = tags_of(intake.take_ends(frame), self._emitted())
+        end = self._end(frame.stream, frame.sequence, frame.start, tags)
+        intake.acknowledge_end(frame)
         return end
-
-    def _receive(self, inlet: Inlet, expected: int, stride: int) -> Frame:
-        """Wait for the next frame of an inlet."""
-        began = asked = time.perf_counter()
-        try:
-            while True:
-                frame = inlet.receive(expected, stride, wait=True)
-                if frame is not None:
-                    return frame
-                if self.signals.abort.is_set():
-                    raise Aborted
-                now = time.perf_counter()
-                if (inlet.remote or inlet.gap) and now - asked > ASK_AGAIN_SECONDS:
-                    inlet.ask(expected)
-                    asked = now
-        finally:
-            self.counters.waiting_seconds += time.perf_counter() - began
-            self._tally()
 
     def _check(self, frame: Frame) -> None:
         """What arrives is what was promised when the blocks were connected."""
@@ -288,12 +266,20 @@ class Runner(threading.Thread):
             self._await(outlet)
             outlet.send(frame, edge.fields)
 
+    def _serve(self) -> None:
+        """Hear every reader while something is waited for: below a join one may hold up the others."""
+        for group in self._outlets:
+            for outlet in group:
+                if outlet is not None:
+                    outlet.pump()
+
     def _await(self, outlet: Outlet) -> None:
         """Wait until the outlet has credit."""
         if outlet.pump():
             return
         began = time.perf_counter()
         while not outlet.pump(wait=True):
+            self._serve()
             if self.signals.abort.is_set():
                 raise Aborted
             if not outlet.connected and time.perf_counter() - began > CONNECT_SECONDS:
@@ -301,7 +287,7 @@ class Runner(threading.Thread):
                     f"{outlet.name.partition('>')[2]} has not connected to {outlet.endpoint} "
                     f"in {CONNECT_SECONDS:g} s: can its host reach this address?"
                 )
-        self.counters.waiting_seconds += time.perf_counter() - began
+        self._blocked_seconds += time.perf_counter() - began
 
     def _end(self, stream: str, sequence: int, start: int, tags: dict[str, Any]) -> Frame:
         """Send the end of stream to every replica of every downstream block."""
@@ -322,9 +308,8 @@ class Runner(threading.Thread):
                 raise Aborted
             if time.perf_counter() - asked > ASK_AGAIN_SECONDS:
                 asked = time.perf_counter()
-                for inlet in self._inlets:
-                    if inlet is not None and inlet.remote:
-                        inlet.ask(end.sequence + 1)
+                if self._intake is not None:
+                    self._intake.ask(end.sequence + 1)
 
     def _settle(self) -> None:
         """Stay until the readers have taken everything."""
@@ -334,6 +319,7 @@ class Runner(threading.Thread):
                     if self.signals.abort.is_set():
                         raise Aborted
                     outlet.pump(wait=True)
+                    self._serve()
 
 
 def _check_array(name: str, field: ResolvedField, array: Any, count: int) -> None:

@@ -74,6 +74,33 @@ class Quadruple(Block):
         return {"double": 2 * double}
 
 
+class Pass(Block):
+    """Adds nothing, and makes a branch longer."""
+
+    replicable = True
+
+    def work(self) -> dict[str, np.ndarray]:
+        return {}
+
+
+class Meeting(Block):
+    """Joins `left` and `right`: `gap` (n,) is the index again, if the frames of both belong together."""
+
+    consumes = {"left_index": Count(), "left_double": Count(), "right_index": Count(), "right_noise": Real()}
+    produces = {"gap": Count()}
+    replicable = True
+
+    def work(
+        self,
+        left_index: np.ndarray,
+        left_double: np.ndarray,
+        right_index: np.ndarray,
+        right_noise: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        assert left_index[0] == self.position
+        return {"gap": left_double - right_index + (left_index - right_index) ** 2}
+
+
 class Sink(Block):
     """Digests the fields it wants, whatever the frame size; keeps a diary of what is asked of it."""
 
@@ -83,6 +110,7 @@ class Sink(Block):
         super().__init__(name)
         fields: dict[str, Field] = {
             "index": Count(), "double": Count(), "noise": Real(), "wave": Signal("width"),
+            "gap": Count(), "left_double": Count(), "right_noise": Real(), "right_wave": Signal("width"),
         }  # fmt: skip
         self.consumes = {key: fields[key] for key in wanted}
         self.consumes_all = every
@@ -190,6 +218,21 @@ def chain(total: int | None = 1000, frame: int = 64, **options: Any) -> tuple[Fl
     graph = Flowgraph("chain", frame=frame, **options)
     sink = Sink("index", "noise", "wave")
     graph.connect(Numbers(total), Noise(), sink)
+    return graph, sink
+
+
+def diamond(
+    total: int | None = 1000, depth: int = 2, diary: Path | None = None, **options: Any
+) -> tuple[Flowgraph, Sink]:
+    """A source, two branches of different length, the block that joins them and a sink below."""
+    graph = Flowgraph("diamond", **options)
+    source, left, right, meeting = Numbers(total), Double(), Noise(), Meeting()
+    passes = [Pass(f"pass_{n}") for n in range(depth)]
+    graph.connect(source, left, *passes)
+    graph.connect(source, right)
+    graph.join(meeting, left=passes[-1] if passes else left, right=right)
+    sink = Sink("gap", "left_double", "right_noise", diary=diary)
+    graph.connect(meeting, sink)
     return graph, sink
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from blocks.runtime import Block, Count, Field, Flowgraph, GraphError, Real, Signal
 from blocks.runtime.plan import Plan
+from blocks.runtime.wiring import ALONE
 from tests.blocks.runtime.graphs import Double, Noise, Numbers, Quadruple, Sink
 
 
@@ -239,7 +240,7 @@ def test_every_frame_has_one_way_between_replicas(ours: int, theirs: int) -> Non
         writer, reader = writers[sequence % ours], readers[sequence % theirs]
         edge = writer.outputs[0][sequence % theirs]
         assert edge is not None
-        assert edge is reader.inputs[sequence % ours]
+        assert edge is reader.inputs[ALONE][sequence % ours]
         assert (edge.writer, edge.reader) == (writer.name, reader.name)
         used.add(edge.name)
     between = {edge.name for edge in plan.edges if edge.writer in {w.name for w in writers}}

@@ -67,3 +67,11 @@ def test_errors_tell_who_can_mend_them() -> None:
     assert (error.traceback, error.report) == ("trace", Report("link"))
     assert not isinstance(error, UserError)
     assert issubclass(DeploymentError, UserError)
+
+
+def test_the_branches_that_lost_frames_are_named_and_added_up() -> None:
+    report = BlockReport(lost_frames=1, lost_on={"left": 1})
+    report.add(BlockReport(lost_frames=3, lost_on={"left": 1, "right": 2}))
+    assert (report.lost_frames, report.lost_on) == (4, {"left": 2, "right": 2})
+    again = Report.from_dict(Report("g", blocks={"joint": report}).to_dict())
+    assert again.blocks["joint"] == report

@@ -16,11 +16,14 @@ import pytest
 import zmq
 
 from blocks.runtime import Block, Count, Flowgraph, FlowgraphError
+from blocks.runtime import intake as intake_module
 from blocks.runtime import runner as runner_module
 from blocks.runtime.flowgraph import Transport
 from blocks.runtime.plan import Edge, Instance, Plan
-from blocks.runtime.runner import MAX_RESULT, Runner, Signals
+from blocks.runtime.runner import MAX_RESULT, Runner
+from blocks.runtime.signals import Signals
 from blocks.runtime.transport import Inlet, Outlet, Pipes
+from blocks.runtime.wiring import ALONE
 from tests.blocks.runtime.edges import TOKEN, frame
 from tests.blocks.runtime.graphs import (
     DEADLINE,
@@ -251,7 +254,7 @@ class Bench:
         block = Block("sink")
         block.consumes = {"x": Count()}
         block.work = lambda x: None  # type: ignore[method-assign, misc]
-        instance = Instance("sink", block, 0, 1, "here", [edge], [], block.resolve(block.consumes))
+        instance = Instance("sink", block, 0, 1, "here", {ALONE: [edge]}, [], block.resolve(block.consumes))
         plan = Plan("bench", 0, 4, 4, {"sink": instance}, ["sink"], ["sink"])
         self.relay = Relay(self.outlet.endpoint)
         self.signals = Signals()
@@ -282,7 +285,8 @@ class Bench:
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """A runner that asks again soon."""
-    monkeypatch.setattr(runner_module, "ASK_AGAIN_SECONDS", 0.1)
+    for module in (runner_module, intake_module):
+        monkeypatch.setattr(module, "ASK_AGAIN_SECONDS", 0.1)
     with closing(Bench()) as one:
         yield one
 
@@ -294,9 +298,9 @@ def test_a_connection_that_breaks_loses_nothing(bench: Bench) -> None:
             bench.relay.cut()
         bench.outlet.send(frame(sequence), ["x"])
     bench.until(lambda: bench.outlet.settled)
-    counters = bench.runner.counters
-    assert (counters.frames, counters.snapshots) == (30, 90)
-    assert (counters.lost_frames, counters.malformed) == (0, 0)
+    counters = bench.runner.state()["counters"]
+    assert (counters["frames"], counters["snapshots"]) == (30, 90)
+    assert (counters["lost_frames"], counters["malformed"]) == (0, 0)
 
 
 def test_a_lost_last_acknowledgement_is_repeated(bench: Bench) -> None:
@@ -328,7 +332,7 @@ def lone_source(pipes: Pipes) -> tuple[Runner, Outlet]:
     outlet = Outlet(pipes, "numbers>sink", TOKEN, "tcp://127.0.0.1:*", 4)
     edge = Edge("numbers>sink", "numbers", "sink", ("index",))
     source = Numbers(10)
-    instance = Instance("numbers", source, 0, 1, "here", [], [[edge]], {}, source.resolve(source.produces))
+    instance = Instance("numbers", source, 0, 1, "here", {}, [[edge]], {}, source.resolve(source.produces))
     plan = Plan("alone", 0, 4, 4, {"numbers": instance}, ["numbers"], ["sink"])
     return Runner(plan, instance, {edge.name: outlet}, lambda _: pytest.fail("no inlet"), Signals()), outlet
 

@@ -181,6 +181,7 @@ def test_what_breaks_the_rules_changes_nothing_and_is_counted(
     bad_counters: list[Any] = [
         None, {}, counters | {"more": 1}, counters | {"frames": "many"}, counters | {"frames": -1},
         counters | {"frames": True}, counters | {"frames": 0.5}, counters | {"busy_seconds": float("nan")},
+        counters | {"lost_on": 1}, counters | {"lost_on": {"left": -1}},
     ]  # fmt: skip
     bad_states: list[Any] = [
         None, [], 5, {"numbers": None}, {"numbers": {}}, {"nobody": good}, {"double": good},

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from blocks.detector import Detector
     from blocks.frame_player import FramePlayer
     from blocks.frame_recorder import FrameRecorder
+    from blocks.learned_detector import LearnedDetector
+    from blocks.learned_precoder import LearnedPrecoder
     from blocks.message_sink import MessageSink
     from blocks.message_source import MessageSource
     from blocks.miso_channel import MisoChannel
@@ -29,6 +31,8 @@ __all__ = [
     "Detector",
     "FramePlayer",
     "FrameRecorder",
+    "LearnedDetector",
+    "LearnedPrecoder",
     "MessageSink",
     "MessageSource",
     "MisoChannel",

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from blocks.runtime import Block, Flags, Real, Signal
-from isac_models.detection import MatchedFilter
+from isac_models.detection import Estimator, MatchedFilter
+from isac_models.methods import true_steering
 from isac_models.scenario import Scenario
 
 
 class Detector(Block):
     """Sector-limited matched filter, eq. (7)-(8): max |a(θ_i)ᴴ y| against a threshold of the asked P_fa.
 
-    `estimator` names how the angle is read: "argmax" (the baseline) or "softmax" (eq. (13)).
+    `estimator` names how the angle is read: "argmax" (the baseline) or "softmax" (eq. (13)). The steering
+    vectors a(θ_i) are the nominal array's, with `known_array` the true one's.
 
     consumes: echo (n, antennas) complex64
     produces: detected (n,) bool, estimated_angle (n,) float32 in radians, statistic (n,) float32
@@ -27,14 +27,16 @@ class Detector(Block):
     def __init__(
         self,
         scenario: Scenario,
-        estimator: Literal["argmax", "softmax"] = "argmax",
+        estimator: Estimator = "argmax",
+        known_array: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
         self.scenario = scenario
         self.estimator = estimator
-        self.parameters = {"estimator": estimator}
-        self.matched_filter = MatchedFilter(scenario, estimator=estimator)
+        self.parameters = {"estimator": estimator, "known_array": known_array}
+        matrix = true_steering(scenario) if known_array else None
+        self.matched_filter = MatchedFilter(scenario, matrix, estimator)
         self.threshold = self.matched_filter.threshold
 
     def work(self, echo: np.ndarray) -> dict[str, np.ndarray]:

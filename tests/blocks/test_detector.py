@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blocks import Detector
-from isac_models.array import nominal_array
+from isac_models.array import hardware, nominal_array
 from isac_models.errors import UserError
 from isac_models.scenario import Scenario
 
@@ -25,6 +25,20 @@ def test_a_strong_echo_is_found_where_it_is(estimator: str) -> None:
         np.float32,
         np.float32,
     ]
+
+
+def test_a_known_array_is_the_one_that_receives() -> None:
+    scenario = SCENARIO.replace(impairment="spacing", spacing_std=0.1)
+    angles = np.array([-0.6, -0.5, -0.4], np.float32)
+    echo = 3 * hardware(scenario).receive.steering(angles)
+    known = Detector(scenario, known_array=True).work(echo)
+    np.testing.assert_allclose(known["estimated_angle"], angles, atol=np.pi / 499)
+    nominal = Detector(scenario).work(echo)
+    assert (known["statistic"] > nominal["statistic"]).all()
+    transmit_only = scenario.replace(impaired_side="transmit")
+    np.testing.assert_array_equal(
+        Detector(transmit_only, known_array=True).work(echo)["statistic"], nominal["statistic"]
+    )
 
 
 def test_silence_is_no_target() -> None:

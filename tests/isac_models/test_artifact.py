@@ -50,7 +50,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 def test_the_five_lines_of_the_documentation_read_a_dictionary(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "artifact.md").read_text(encoding="utf-8")
     code = page.split("```python\n")[1].split("```")[0]
-    assert len(code.strip().splitlines()) <= 5
+    assert len([line for line in code.splitlines() if line]) <= 5
     save(tmp_path / "model.safetensors", model_driven(SCENARIO))
     code += "\nnp.save('a.npy', A)\n"
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60)

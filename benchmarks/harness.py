@@ -19,9 +19,11 @@ SIGMAS = 5.0  # two estimates of one rate differ by more once in two million com
 
 DENSE = "benchmarks/reference/dense_numpy.py"
 SECTOR = "benchmarks/reference/link_numpy.py"
+TRAINING = "benchmarks/reference/train_torch.py"
 FROZEN = {
     DENSE: "2f075039428bbaf4a5ac03b30a37a613461f6ff60907a5868bb6a6b28396cb59",
     SECTOR: "8d8a8f5ea302291b00d6c16100e861d8a7b17ed785705f96fb964ad87da0472e",
+    TRAINING: "56b55f8e84ef9bc0358d1b6a757ac39c734058520560ec252e9b443f26e2c58f",
 }
 
 Result = dict[str, Any]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from isac_models.array import Array
 from isac_models.grid import angle_grid
@@ -24,6 +25,8 @@ from isac_models.scenario import Scenario
 
 Values = NDArray[Any]
 
+LARGE = 64
+"""Antennas from which on products of K × K and K × N matrices pay for threads."""
 CHUNK = 2500
 """Snapshots of a chunk: with 16 antennas their noise takes 320 kB."""
 
@@ -81,6 +84,8 @@ class FusedPass:
         )
         self._pool = ThreadPoolExecutor(threads, "dictionary") if threads > 1 else None
         self._gains: list[_Gains] = []
+        self._blas_threads = threads if antennas >= LARGE else 1
+        self._libraries = ThreadpoolController()
 
     def loss_and_gradient(self, planes: Values, batch: Batch) -> tuple[float, Values]:
         """Mean cost over the batch, rad², and its gradient (2, K, N)."""
@@ -93,7 +98,11 @@ class FusedPass:
             self._gains.append(
                 _Gains(np.empty_like(matrix), np.empty((2, columns + 1, self._padded), self.dtype))
             )
-        transmitter = _Transmitter(planes, self._padded) if self._simulated(batch) else None
+        # The matrices of the transmitter are small: threads of the BLAS would only wait for each other.
+        transmitter = None
+        if self._simulated(batch):
+            with self._libraries.limit(limits=self._blas_threads, user_api="blas"):
+                transmitter = _Transmitter(planes, self._padded)
 
         def run(number: int) -> None:
             count = min(CHUNK, batch.size - firsts[number])
@@ -106,7 +115,8 @@ class FusedPass:
         gradient = np.sum([g.matrix[:, :, :columns] for g in gains], axis=0)
         if transmitter is not None:
             sums = np.asarray(sum(g.sums[:, :, :antennas].astype(np.float64) for g in gains))
-            gradient += transmitter.gradient(sums)
+            with self._libraries.limit(limits=self._blas_threads, user_api="blas"):
+                gradient += transmitter.gradient(sums)
         return sum(g.loss for g in gains) / batch.size, gradient
 
     def _simulated(self, batch: Batch) -> bool:

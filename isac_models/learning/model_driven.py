@@ -18,7 +18,6 @@ from isac_models.errors import UserError
 from isac_models.learning.objective import Objective, joint_objective
 from isac_models.learning.recorded_echoes import load_echoes
 from isac_models.learning.sensing_batch import (
-    MEAN,
     SPAN,
     Batch,
     RecordedBatch,
@@ -39,21 +38,24 @@ BEST_EVERY = 100
 """Iterations between two looks at the held-out loss of recorded echoes: the best A is kept."""
 INITIAL_VARIANCE = 0.1
 """Variance of the noise on the nominal matrix where the training starts, Sec. IV-B."""
-MISS_COST = 2e-3
-"""Cost of a missed target in the recipe `joint`, rad²: that of an angle error of 2.6°."""
+MISS_COST = 0.012
+"""Cost of a missed target in the recipe `joint`, rad²: that of an angle error of 6.3°."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the learning rate runs, and what an echo costs.
+    """How the learning rate runs, what an echo costs, and which sectors are drawn.
 
     rate(progress): factor of the learning rate, progress from 0 to 1. objective(scenario): see `Objective`.
+    initial_variance: of the noise on the nominal matrix where the training starts.
     """
 
     learning_rate: float
     rate: Callable[[float], float]
     objective: Callable[[Scenario], Objective]
     about: str
+    sectors: Sectors
+    initial_variance: float
 
 
 def _constant(_: float) -> float:
@@ -74,11 +76,25 @@ def _joint(scenario: Scenario) -> Objective:
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "paper": Recipe(1e-3, _constant, _angle_alone, "the paper's: a constant rate of 1e-3"),
-        "cosine": Recipe(
-            5e-3, _half_cosine, _angle_alone, "a rate of 5e-3 that falls to 0 along half a cosine"
+        "paper": Recipe(
+            1e-3, _constant, _angle_alone, "the paper's: a constant rate of 1e-3", Sectors(), INITIAL_VARIANCE
         ),
-        "joint": Recipe(5e-3, _half_cosine, _joint, "as cosine, and missed targets cost as well"),
+        "cosine": Recipe(
+            5e-3,
+            _half_cosine,
+            _angle_alone,
+            "a rate of 5e-3 that falls to 0 along half a cosine",
+            Sectors(),
+            INITIAL_VARIANCE,
+        ),
+        "joint": Recipe(
+            5e-3,
+            _half_cosine,
+            _joint,
+            "as cosine, from the nominal matrix, with sectors up to 25° wide; missed targets cost as well",
+            Sectors(span=(SPAN[0], math.radians(25))),
+            0.0,
+        ),
     }
 )
 
@@ -111,8 +127,8 @@ class ModelDriven:
 
     def __init__(self, scenario: Scenario, settings: Mapping[str, Any]) -> None:
         self.scenario, self.settings = scenario, dict(settings)
-        self.sectors = Sectors()
         self.recipe = RECIPES[settings["recipe"]]
+        self.sectors = self.recipe.sectors
         start = initial_matrix(scenario, settings["seed"], settings["initial_variance"])
         objective = self.recipe.objective(scenario)
         self._recorded, self._set_aside = _recorded(scenario, settings["from_recording"])
@@ -152,7 +168,8 @@ class ModelDriven:
         if isinstance(full["from_recording"], str):
             full["from_recording"] = [full["from_recording"]]
         if full["initial_variance"] is None:  # few echoes do not wash the noise out again
-            full["initial_variance"] = 0.0 if full["from_recording"] else INITIAL_VARIANCE
+            own = RECIPES[full["recipe"]].initial_variance
+            full["initial_variance"] = 0.0 if full["from_recording"] else own
         if not 0 <= full["initial_variance"] <= 1e3:
             raise UserError(f"initial_variance must be from 0 to 1000, not {full['initial_variance']}")
         return full
@@ -250,7 +267,7 @@ class ModelDriven:
 
     def facts(self) -> dict[str, Any]:
         """What an artifact's header says beyond the settings."""
-        degrees = {"sector_mean_deg": MEAN, "sector_span_deg": SPAN}
+        degrees = {"sector_mean_deg": self.sectors.mean, "sector_span_deg": self.sectors.span}
         return {key: [round(math.degrees(edge), 9) for edge in edges] for key, edges in degrees.items()}
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from blocks.message_sink import MessageSink
     from blocks.message_source import MessageSource
     from blocks.miso_channel import MisoChannel
+    from blocks.paired_sensing_metrics import PairedSensingMetrics
     from blocks.precoder import Precoder
     from blocks.qam_encoder import QamEncoder
     from blocks.sensing_metrics import SensingMetrics
@@ -36,6 +37,7 @@ __all__ = [
     "MessageSink",
     "MessageSource",
     "MisoChannel",
+    "PairedSensingMetrics",
     "Precoder",
     "QamEncoder",
     "SensingMetrics",

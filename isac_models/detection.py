@@ -19,7 +19,7 @@ from isac_models.scenario import Scenario
 __all__ = ["Detection", "Estimator", "MatchedFilter", "Threshold", "calibrate_threshold"]
 
 Values = NDArray[Any]
-Estimator = Literal["argmax", "softmax"]
+Estimator = Literal["argmax", "interpolated", "softmax"]
 
 LAYOUT: tuple[Literal["C"], Literal["A"]] = ("C", "A")
 """Contiguous and aligned, as the kernels take arrays."""
@@ -50,7 +50,8 @@ class MatchedFilter:
     """Correlates echoes with the steering vectors of the grid points inside the target sector.
 
     `matrix` (K, N): steering vectors of the scenario's angle grid as the receiver knows them; None takes the
-    nominal array's. `estimator`: `argmax`, eq. (8), or `softmax`, the mean of eq. (13).
+    nominal array's. `estimator`: `argmax`, eq. (8); `interpolated`, the same between grid points, the vertex
+    of the parabola through |aᴴy|² at the largest and its neighbours; or `softmax`, the mean of eq. (13).
 
     Raises UserError for a matrix of another shape or with values that are not finite, or another estimator.
     """
@@ -103,10 +104,14 @@ class MatchedFilter:
         """Largest |aᴴy|² and angle estimate of each row, float32."""
         rows = np.require(echo, requirements=LAYOUT).view(np.float32)
         power = np.empty(len(rows), np.float32)
-        if self.estimator == "argmax":
+        if self.estimator != "softmax":
             index = np.empty(len(rows), np.int32)
             _kernels().maximum(power, index, rows, self._real, self._imaginary)
-            return power, self._angles.take(index)
+            if self.estimator == "argmax":
+                return power, self._angles.take(index)
+            place = np.empty(len(rows), np.float32)
+            _kernels().interpolate(place, index, rows, self._real, self._imaginary)
+            return power, self._between(place)
         angle = np.empty(len(rows), np.float32)
         _kernels().softmax_mean(
             power, angle, rows, self._real, self._imaginary, self._angles, self.outside, self.outside_sum
@@ -121,8 +126,30 @@ class MatchedFilter:
         angles = self.angles.astype(power.dtype)
         if self.estimator == "argmax":
             return largest, angles[power.argmax(axis=1)]
+        if self.estimator == "interpolated":
+            return largest, self._between(_vertex(power))
         peak = np.sqrt(largest)
         inside = np.exp(np.sqrt(power) - peak[:, None])
         elsewhere = np.exp(-peak)
         total = inside.sum(axis=1) + self.outside * elsewhere
         return largest, (inside @ angles + self.outside_sum * elsewhere) / total
+
+    def _between(self, place: Values) -> Values:
+        """Angles at fractional columns (n,): the grid is uniform."""
+        step = (self.angles[-1] - self.angles[0]) / max(self.angles.size - 1, 1)
+        return (self.angles[0] + step * place.astype(np.float64)).astype(place.dtype)
+
+
+def _vertex(power: Values) -> Values:
+    """Fractional column (n,): vertex of the parabola around the largest of each row of |aᴴy|² (n, G)."""
+    best = power.argmax(axis=1)
+    last = power.shape[1] - 1
+    if last < 2:
+        return best.astype(power.dtype)
+    middle = np.clip(best, 1, last - 1)
+    left, centre, right = (np.take_along_axis(power, (middle + i)[:, None], 1)[:, 0] for i in (-1, 0, 1))
+    bend = left - 2 * centre + right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        vertex = np.where(bend < 0, middle + 0.5 * (left - right) / bend, best)
+    nearest: Values = np.clip(np.clip(vertex, best - 0.5, best + 0.5), 0, last).astype(power.dtype)
+    return nearest

@@ -70,7 +70,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--estimator",
         metavar="NAME",
-        help="how the detector reads the angle: argmax, softmax (default: softmax for learned, else argmax)",
+        help="how the detector reads the angle: argmax, interpolated, softmax "
+        "(default: softmax for learned, else argmax)",
     )
     what.add_argument("--known-array", action="store_true", help=KNOWN_ARRAY)
     run = parser.add_argument_group("run")

@@ -105,6 +105,46 @@ def maximum(power: Any, index: Any, echo: Any, column_real: Any, column_imaginar
             index[first + b] = where[b]
 
 
+@kernel(
+    writable(FLOAT, 1), readable(types.int32, 1), readable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 2)
+)
+def interpolate(place: Any, index: Any, echo: Any, column_real: Any, column_imaginary: Any) -> None:
+    """Vertex of the parabola through |aᴴy|² around column `index`, in columns; at most half a one from it.
+
+    Three neighbouring columns around the largest, or the outermost three where that is at an end.
+    """
+    last = column_real.shape[1] - 1
+    for i in range(echo.shape[0]):
+        best = index[i]
+        place[i] = float32(best)
+        if last < 2:
+            continue
+        middle = min(max(best, 1), last - 1)
+        r0 = float32(0)
+        r1 = float32(0)
+        r2 = float32(0)
+        m0 = float32(0)
+        m1 = float32(0)
+        m2 = float32(0)
+        for k in range(echo.shape[1] // 2):
+            a = echo[i, 2 * k]
+            b = echo[i, 2 * k + 1]
+            r0 += column_real[k, middle - 1] * a + column_imaginary[k, middle - 1] * b
+            m0 += column_real[k, middle - 1] * b - column_imaginary[k, middle - 1] * a
+            r1 += column_real[k, middle] * a + column_imaginary[k, middle] * b
+            m1 += column_real[k, middle] * b - column_imaginary[k, middle] * a
+            r2 += column_real[k, middle + 1] * a + column_imaginary[k, middle + 1] * b
+            m2 += column_real[k, middle + 1] * b - column_imaginary[k, middle + 1] * a
+        left = r0 * r0 + m0 * m0
+        centre = r1 * r1 + m1 * m1
+        right = r2 * r2 + m2 * m2
+        bend = left - centre + right - centre
+        if bend < float32(0):
+            vertex = float32(middle) + float32(0.5) * (left - right) / bend
+            nearest = min(max(vertex, float32(best) - float32(0.5)), float32(best) + float32(0.5))
+            place[i] = min(max(nearest, float32(0)), float32(last))
+
+
 @inlined
 def exponential(x: Any) -> Any:
     """eˣ for x ≤ 0, Cephes expf; 0 below the smallest normal number."""

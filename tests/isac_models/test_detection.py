@@ -121,9 +121,54 @@ def test_a_receiver_that_knows_its_array_measures_better_angles() -> None:
     assert stats.ttest_ind(*errors).pvalue < 1e-3
 
 
+@pytest.mark.parametrize("grid_size", [61, 156])
+def test_interpolation_finds_an_angle_between_grid_points(grid_size: int) -> None:
+    """Without noise the vertex is the target to a small part of the grid's step, which argmax rounds to."""
+    scenario = Scenario.preset("ideal").replace(grid_size=grid_size)
+    low, high = scenario.target_sector
+    step = math.pi / (grid_size - 1)
+    angle = np.linspace(low + step, high - step, 301)
+    echo = 10 * hardware(scenario).receive.steering(angle, np.complex128)
+    error = {
+        estimator: np.abs(MatchedFilter(scenario, estimator=estimator).detect(echo).angle - angle).max()
+        for estimator in ("argmax", "interpolated")
+    }
+    assert error["argmax"] > 0.45 * step
+    assert error["interpolated"] < 0.12 * step
+
+
+def test_interpolation_stays_in_the_sector_and_next_to_the_largest() -> None:
+    scenario = Scenario.preset("limited")
+    random = np.random.default_rng(3)
+    echo = random.normal(size=(5000, 16)) + 1j * random.normal(size=(5000, 16))
+    exact = MatchedFilter(scenario).detect(echo)
+    between = MatchedFilter(scenario, estimator="interpolated").detect(echo)
+    step = math.pi / (scenario.grid_size - 1)
+    assert np.abs(between.angle - exact.angle).max() <= step / 2 + 1e-9
+    columns = MatchedFilter(scenario).angles
+    assert columns[0] <= between.angle.min()
+    assert between.angle.max() <= columns[-1]
+    assert np.array_equal(between.detected, exact.detected)
+
+
+def test_a_coarse_grid_with_interpolation_measures_angles_like_a_fine_one() -> None:
+    """N = 156 with the vertex against N = 500 with argmax, same beam and draws: RMSE of found targets."""
+    found = {}
+    for grid_size, estimator in ((500, "argmax"), (156, "argmax"), (156, "interpolated")):
+        scenario = Scenario.preset("ideal").replace(grid_size=grid_size)
+        beam = baseline_beam(scenario.replace(grid_size=500), 1.0).astype(np.complex64)
+        transmitted = precode(np.ones(100_000, np.complex64), beam)
+        echo, target = TargetModel(scenario).observe(transmitted, SnapshotRandom(1, "target_reflector"), 0)
+        seen = MatchedFilter(scenario, estimator=estimator).detect(echo)
+        hit = seen.detected & target.present
+        found[grid_size, estimator] = np.sqrt(np.mean((seen.angle - target.angle)[hit] ** 2))
+    assert found[156, "interpolated"] < 1.02 * found[500, "argmax"]
+    assert found[156, "argmax"] > 1.06 * found[500, "argmax"]
+
+
 def test_bad_matrices_and_estimators_are_refused() -> None:
     scenario = Scenario.preset("ideal")
-    with pytest.raises(UserError, match="estimator 'mean': choose one of argmax, softmax"):
+    with pytest.raises(UserError, match="estimator 'mean': choose one of argmax, interpolated, softmax"):
         MatchedFilter(scenario, estimator="mean")  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"\(16, 499\)"):
         MatchedFilter(scenario, np.ones((16, 499), complex))

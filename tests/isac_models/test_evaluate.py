@@ -104,7 +104,7 @@ def test_an_artifact_that_does_not_fit_is_one_line(
         ("--rho 2", "rho"),
         ("--rho inf", "--rho"),
         ("--method oracle", "baseline"),
-        ("--estimator mean", "argmax, softmax"),
+        ("--estimator mean", "argmax, interpolated, softmax"),
         ("--rel-ci -1", "rel_ci"),
         ("--seed -3", "seed"),
         ("--workers 0", "--workers"),

@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac_models.angle_bound import snr_of_pattern
-from isac_models.array import Array, hardware, steering_matrix
+from isac_models.array import Array, hardware
 from isac_models.beamforming import Beam, baseline_beam, isac_beam
 from isac_models.constellation import Constellation
 from isac_models.detection import MatchedFilter
-from isac_models.grid import angle_grid
+from isac_models.methods import true_steering
 from isac_models.scenario import Scenario
 from isac_models.theory import best_beam, rayleigh_qam_ser, sector_quadrature, symbol_error_rate
 
@@ -47,8 +47,7 @@ SPAN = 1e-6
 
 def known_array_filter(scenario: Scenario) -> MatchedFilter:
     """The matched filter (7)-(8) with the true receiving array."""
-    matrix = steering_matrix(hardware(scenario).receive, angle_grid(scenario.grid_size))
-    return MatchedFilter(scenario, matrix, "argmax")
+    return MatchedFilter(scenario, true_steering(scenario), "argmax")
 
 
 def best_isac_beam(scenario: Scenario, rho: float, matched_filter: MatchedFilter) -> Beam:

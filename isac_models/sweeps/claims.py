@@ -1,0 +1,165 @@
+"""What the paper says of its figures (Sec. V-B to V-D), tested on what was measured.
+
+A claim is a set of checks, each on the ratio of one method's figure to another's on the same draws, with its
+95 % interval. The ratio of the RMSE is that on the snapshots where both methods find the target: given
+detection alone, a detector that finds fewer weak targets would look more precise. A claim holds when all of
+its checks pass, holds partly when some do, and is not tested without measurements. Over several hardware
+seeds the mean of the ratios is tested, with the interval of that mean for these very seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from isac_models.pairing import Estimate, mean_estimate
+from isac_models.sweeps.ratios import Metric, at_equal_ser, excess, independent, paired, worst
+from isac_models.sweeps.tables import Row
+
+COINCIDE = 1.10
+"""Two figures coincide when the 95 % upper bound of their ratio, either way round, is at most this."""
+
+Wanted = Literal["coincide", "lower", "higher", "not higher", "at most 1.10"]
+Where = Literal["end", "all", "equal SER", "without impairment"]
+Verdict = Literal["holds", "holds as far as measured", "holds partly", "does not hold", "not tested"]
+Setting = tuple[str, int]
+"""Impairment and hardware seed."""
+Measured = Mapping[str, Mapping[Setting, Sequence[Row]]]
+"""The rows of every study on every hardware."""
+
+WANTED: Mapping[Wanted, str] = {
+    "coincide": f"{1 / COINCIDE:.2f} … {COINCIDE:.2f}",
+    "lower": "< 1",
+    "higher": "> 1",
+    "not higher": "≤ 1",
+    "at most 1.10": f"≤ {COINCIDE:.2f}",
+}
+ENDS: Mapping[Metric, float] = {"p_md": 1.0, "rmse_rad": 1.0, "ser": 0.0}
+"""The ρ or ω_r that serves a figure alone, where methods that trade off differently can be compared."""
+IDEAL: Setting = ("none", 1)
+
+
+@dataclass(frozen=True)
+class Check:
+    """The ratio of `first` to `second` in a study, and where its interval should lie.
+
+    `where`: at the ρ that serves the metric alone ("end"), the worst over all ρ ("all"), the worst at equal
+    symbol error rates ("equal SER"), or of the study `figure` to fig3 at the end ("without impairment").
+    """
+
+    figure: str
+    metric: Metric
+    first: str
+    second: str
+    wanted: Wanted
+    where: Where = "end"
+
+    def measure(self, measured: Measured, setting: Setting) -> Estimate | None:
+        """The ratio on one hardware, None when it was not measured."""
+        own = IDEAL if self.figure == "fig3" else setting
+        rows = measured.get(self.figure, {}).get(own, ())
+        if self.where == "end":
+            return paired(rows, self.metric, self.first, self.second, ENDS[self.metric])
+        if self.where == "all":
+            return worst(rows, self.metric, self.first, self.second)
+        if self.where == "equal SER":
+            return at_equal_ser(rows, self.metric, self.first, self.second)
+        ideal = measured.get("fig3", {}).get(IDEAL, ())
+        at = ENDS[self.metric]
+        first, second = (
+            next((row for row in each if row["name"] == name and row["value"] == at), None)
+            for each, name in ((rows, self.first), (ideal, self.second))
+        )
+        return independent(first, second, self.metric)
+
+    def passes(self, ratio: Estimate) -> bool:
+        """Whether the whole interval is where it should be."""
+        return {
+            "coincide": excess(ratio) <= COINCIDE,
+            "lower": ratio.high < 1,
+            "higher": ratio.low > 1,
+            "not higher": ratio.high <= 1,
+            "at most 1.10": ratio.high <= COINCIDE,
+        }[self.wanted]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper, how it is read here, and its checks."""
+
+    section: str
+    sentence: str
+    checks: tuple[Check, ...]
+    reading: str = ""
+
+    @property
+    def figures(self) -> set[str]:
+        """The studies that it is tested on."""
+        return {check.figure for check in self.checks}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A check on every hardware of one kind: the ratios by seed, their mean, and whether that passes."""
+
+    check: Check
+    by_seed: Mapping[int, Estimate]
+    mean: Estimate | None
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the mean is where it should be; None when nothing was measured."""
+        return None if self.mean is None else self.check.passes(self.mean)
+
+    @property
+    def seeds_passed(self) -> list[int]:
+        """The seeds on which the check passes by itself."""
+        return [seed for seed, ratio in self.by_seed.items() if self.check.passes(ratio)]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A claim on one kind of impairment."""
+
+    claim: Claim
+    impairment: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """On the means over the seeds."""
+        return verdict([finding.passed for finding in self.findings])
+
+    def verdict_of(self, seed: int) -> Verdict:
+        """On one hardware alone."""
+        ratios = [(finding.check, finding.by_seed.get(seed)) for finding in self.findings]
+        return verdict([None if ratio is None else check.passes(ratio) for check, ratio in ratios])
+
+
+def verdict(passed: Sequence[bool | None]) -> Verdict:
+    """All checks, some, or none of those that were measured."""
+    known = [each for each in passed if each is not None]
+    if not known:
+        return "not tested"
+    if all(known):
+        return "holds" if len(known) == len(passed) else "holds as far as measured"
+    return "holds partly" if any(known) else "does not hold"
+
+
+def judge(claims: Sequence[Claim], measured: Measured) -> list[Judgement]:
+    """Every claim on every kind of impairment that was measured."""
+    settings = sorted({each for of in measured.values() for each in of if each != IDEAL})
+    kinds = list(dict.fromkeys(impairment for impairment, _ in settings))
+    judgements = []
+    for claim in claims:
+        ideal = all(check.figure == "fig3" for check in claim.checks)
+        for kind in ["none"] if ideal else kinds:
+            seeds = [1] if ideal else [seed for impairment, seed in settings if impairment == kind]
+            findings = []
+            for check in claim.checks:
+                ratios = {seed: check.measure(measured, (kind, seed)) for seed in seeds}
+                known = {seed: ratio for seed, ratio in ratios.items() if ratio is not None}
+                findings.append(Finding(check, known, mean_estimate(list(known.values())) if known else None))
+            judgements.append(Judgement(claim, kind, tuple(findings)))
+    return judgements

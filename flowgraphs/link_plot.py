@@ -16,6 +16,9 @@ from isac_models.scenario import Scenario
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from isac_models.array import Array
 
 TARGET, RECEIVER = "tab:orange", "tab:blue"
 
@@ -33,7 +36,7 @@ def plot_link(
     if pictures:
         grid = figure.add_gridspec(2, 6)
         for n, (picture, title) in enumerate(zip(pictures, ("sent", "received"), strict=True)):
-            _picture(figure.add_subplot(grid[0, 2 * n : 2 * n + 2]), picture, title)
+            draw_picture(figure.add_subplot(grid[0, 2 * n : 2 * n + 2]), picture, title)
         cells = [grid[0, 4:], grid[1, :4], grid[1, 4:]]
     else:
         row = figure.add_gridspec(1, 4)
@@ -42,13 +45,19 @@ def plot_link(
     _beampattern(figure.add_subplot(cells[1]), scenario, beam)
     _detection_map(figure.add_subplot(cells[2]), results["detection_map"])
 
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: str) -> None:
+    """Write a figure, whole or not at all, in the format that `path` ends in."""
     drawn = io.BytesIO()
     kind = os.path.splitext(path)[1].lower().removeprefix(".") or "png"
     figure.savefig(drawn, format=kind, dpi=120, metadata={"Date": None} if kind == "svg" else None)
     write_atomically(path, drawn.getvalue())
 
 
-def _picture(axes: Axes, picture: dict[str, Any], title: str) -> None:
+def draw_picture(axes: Axes, picture: dict[str, Any], title: str) -> None:
+    """A sent or received picture, as MessageSink keeps it."""
     shape = (picture["height"], picture["width"], 3)
     axes.imshow(np.frombuffer(picture["rgb"], dtype=np.uint8).reshape(shape), interpolation="nearest")
     axes.set_title(title)
@@ -69,15 +78,25 @@ def _constellation(axes: Axes, scenario: Scenario, probe: dict[str, Any]) -> Non
 
 def _beampattern(axes: Axes, scenario: Scenario, beam: np.ndarray | None) -> None:
     """Radiated power over angle: by the hardware as it is, and as the beam was designed for."""
-    angles = np.linspace(-np.pi / 2, np.pi / 2, 1441)
-    degrees = np.degrees(angles)
     arrays = [("radiated", hardware(scenario).transmit, "k-")]
     if scenario.impairment != "none":
         arrays.append(("as designed", nominal_array(scenario), "k:"))
     for label, array, style in arrays if beam is not None else []:
         assert beam is not None
-        power = beampattern(beam, array, angles)
-        axes.plot(degrees, 10 * np.log10(np.maximum(power, 1e-4)), style, linewidth=1.2, label=label)
+        draw_pattern(axes, beam, array, style, label)
+    frame_pattern(axes, scenario, columns=4)
+    axes.set_title("beampattern |a(θ)ᵀv|²")
+
+
+def draw_pattern(axes: Axes, beam: np.ndarray, array: Array, style: str, label: str) -> None:
+    """Power in dB that a beam radiates over angle through an array."""
+    angles = np.linspace(-np.pi / 2, np.pi / 2, 1441)
+    power = beampattern(beam, array, angles)
+    axes.plot(np.degrees(angles), 10 * np.log10(np.maximum(power, 1e-4)), style, linewidth=1.2, label=label)
+
+
+def frame_pattern(axes: Axes, scenario: Scenario, columns: int) -> None:
+    """Sectors, limits and legend of a beampattern."""
     for label, sector, colour in (
         ("target sector", scenario.target_sector, TARGET),
         ("receiver sector", scenario.comm_sector, RECEIVER),
@@ -86,8 +105,7 @@ def _beampattern(axes: Axes, scenario: Scenario, beam: np.ndarray | None) -> Non
         axes.axvspan(low - 0.1, high + 0.1, color=colour, alpha=0.25, label=label)
     peak = 10 * np.log10(scenario.antennas * scenario.transmit_energy)
     axes.set(xlim=(-90, 90), ylim=(peak - 35, peak + 4), xlabel="angle in degrees", ylabel="power in dB")
-    axes.legend(loc="upper center", ncols=4, fontsize="small")
-    axes.set_title("beampattern |a(θ)ᵀv|²")
+    axes.legend(loc="upper center", ncols=columns, fontsize="small")
 
 
 def _detection_map(axes: Axes, found: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ class LiveLine:
         parts = [f"{report.snapshots:,} snapshots", f"{report.snapshots / max(report.seconds, 1e-9):,.0f}/s"]
         for key, label in (("ser", "SER"), ("p_md", "P_md"), ("rmse_rad", "RMSE")):
             if isinstance(results.get(key), float) and math.isfinite(results[key]):
-                parts.append(f"{label} {_number(key, results[key])}")
+                parts.append(f"{label} {rate_text(key, results[key])}")
         self._progress.update(self._task, completed=report.snapshots, line="  ".join(parts))
 
 
@@ -88,8 +88,8 @@ def print_table(summary: dict[str, Any], title: str, notes: list[str], out: IO[s
     theory = _theory_column(summary)
     for key, label in LABELS.items():
         if key in summary:
-            low, high = (_number(key, summary[f"{key}_{end}"]) for end in ("low", "high"))
-            rate = _number(key, summary[key])
+            low, high = (rate_text(key, summary[f"{key}_{end}"]) for end in ("low", "high"))
+            rate = rate_text(key, summary[key])
             table.add_row(label, rate, f"{low} … {high}", theory.get(key, ""))
     whole = console.measure(table, options=console.options.update(width=200))
     console.width = max(console.width, whole.maximum)  # a number is never cut
@@ -104,20 +104,21 @@ def print_table(summary: dict[str, Any], title: str, notes: list[str], out: IO[s
 def _theory_column(summary: dict[str, Any]) -> dict[str, str]:
     """What each rate is compared with: an exact value, a reference (see FOOTNOTES), or what was asked for."""
     theory = summary.get("theory") or {}
-    column = {"p_fa": f"{_number('p_fa', summary['scenario']['false_alarm'])} asked"}
+    column = {"p_fa": f"{rate_text('p_fa', summary['scenario']['false_alarm'])} asked"}
     for key, name, word in (
         ("ser", "ser", ""),
         ("p_md", "p_md_genie", "genie "),
         ("rmse_rad", "rmse_bound_rad", "bound "),
     ):
         if theory.get(name) is not None:
-            column[key] = word + _number(key, theory[name])
+            column[key] = word + rate_text(key, theory[name])
     if theory.get("rmse_bound_rad", 0) is None:
         column["rmse_rad"] = "–"
     return column
 
 
-def _number(key: str, value: float | None) -> str:
+def rate_text(key: str, value: float | None) -> str:
+    """A rate, or for `rmse_rad` an angle in degrees, as people read it; – where there is none."""
     if value is None or not math.isfinite(value):
         return "–"
     if key == "rmse_rad":

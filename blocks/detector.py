@@ -13,7 +13,7 @@ from isac_models.scenario import Scenario
 class Detector(Block):
     """Sector-limited matched filter, eq. (7)-(8): max |a(θ_i)ᴴ y| against a threshold of the asked P_fa.
 
-    `estimator` names how the angle is read: "argmax" (the baseline) or "softmax" (eq. (13)). The steering
+    `estimator` names how the angle is read, "argmax" in the baseline (see `MatchedFilter`). The steering
     vectors a(θ_i) are the nominal array's, with `known_array` the true one's.
 
     consumes: echo (n, antennas) complex64

@@ -15,8 +15,8 @@ from isac_models.scenario import Scenario
 class LearnedDetector(Block):
     """Sector-limited matched filter (14) with the learned A, the angle as its softmax mean, eq. (13).
 
-    The threshold is calibrated for this A to the asked P_fa. `estimator`: "softmax" or "argmax". `artifact`:
-    a trained model, its shipped name or its file; None takes the shipped one that fits best.
+    The threshold is calibrated for this A to the asked P_fa. `estimator`: see `MatchedFilter`. `artifact`: a
+    trained model, its shipped name or its file; None takes the shipped one that fits best.
 
     consumes: echo (n, antennas) complex64
     produces: detected (n,) bool, estimated_angle (n,) float32 in radians, statistic (n,) float32

@@ -3,28 +3,45 @@
 A new name is a line here. Anything else on Python's search path is named in full, without a line:
 ``--detector energy:EnergyDetector``. What is asked of a class is
 
-- a precoder: built as ``(scenario, rho=, phi=)``; with an attribute `beam` (K,) the report has theory;
+- an encoder: built as ``(scenario)``; its symbol depends on the message alone;
+- a precoder: built as ``(scenario, rho=)``; with an attribute `beam` (K,) the report has theory;
 - a detector: built as ``(scenario)``, and as ``(scenario, estimator=)`` when the user names one;
 - a demodulator: built as ``(scenario)``;
 
-and the ports of the block that it stands in for. Where a detector has the attributes `estimator` (its
-name), `threshold` (`isac_models.detection.Threshold`) and `matched_filter`, they are reported; none is
-needed. Modules load when they are asked for.
+and the ports of the block that it stands in for. A constructor that names one of these parameters is given
+what the user chose, and nothing when the user left it out: `artifact` (`isac_models.artifact.Artifact`),
+`known_array` (True), and always `rho` (share of sensing) and `phi` (radians). Where a detector has the
+attributes `estimator` (its name), `threshold` (`isac_models.detection.Threshold`) and `matched_filter`, they
+are reported, as is any block's `artifact`; none is needed. Modules load when they are asked for.
 """
 
 from __future__ import annotations
 
 import difflib
+import inspect
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
 from blocks.runtime.block import Block
 from isac_models.errors import UserError
 
-PRECODERS = {"baseline": "blocks.precoder:Precoder"}
-DETECTORS = {"matched-filter": "blocks.detector:Detector"}
-DEMODULATORS = {"ml": "blocks.demodulator:Demodulator"}
-KINDS = {"precoder": PRECODERS, "detector": DETECTORS, "demodulator": DEMODULATORS}
+ENCODERS = {"qam": "blocks.qam_encoder:QamEncoder", "neural": "blocks.neural_encoder:NeuralEncoder"}
+PRECODERS = {
+    "baseline": "blocks.precoder:Precoder",
+    "learned": "blocks.learned_precoder:LearnedPrecoder",
+    "neural": "blocks.neural_precoder:NeuralPrecoder",
+}
+DETECTORS = {
+    "matched-filter": "blocks.detector:Detector",
+    "learned": "blocks.learned_detector:LearnedDetector",
+    "neural": "blocks.neural_detector:NeuralDetector",
+}
+DEMODULATORS = {
+    "ml": "blocks.demodulator:Demodulator",
+    "neural": "blocks.neural_demodulator:NeuralDemodulator",
+}
+KINDS = {"encoder": ENCODERS, "precoder": PRECODERS, "detector": DETECTORS, "demodulator": DEMODULATORS}
 CLOSE = 0.6
 """How alike two names are before one is suggested for the other."""
 
@@ -45,7 +62,7 @@ def check(kind: str, name: str) -> str:
 
 
 def load(kind: str, name: str) -> type[Block]:
-    """The class of the `kind` ("precoder", "detector", "demodulator") called `name`.
+    """The class of the `kind` (one of KINDS) called `name`.
 
     Raises UserError for an unknown name, and for one whose module or class does not load.
     """
@@ -66,13 +83,28 @@ def load(kind: str, name: str) -> type[Block]:
     return found
 
 
-def build(kind: str, name: str, scenario: Any, **options: Any) -> Any:
-    """The block of the `kind` called `name`; options that are None are left to the block.
+def takes(kind: str, name: str, parameter: str) -> bool:
+    """Whether the class of the `kind` called `name` names that parameter in its constructor.
 
-    Raises UserError as `load` does, and for a class that does not take what it is given.
+    Raises UserError as `load` does.
+    """
+    try:
+        return parameter in inspect.signature(load(kind, name)).parameters
+    except ValueError:  # compiled without a signature
+        return False
+
+
+def build(
+    kind: str, name: str, scenario: Any, offers: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
+    """The block of the `kind` called `name`, with the options, and with those of the `offers` that it names.
+
+    What is None is left to the block. Raises UserError as `load` does, and for a class that does not take
+    what it is given.
     """
     made = load(kind, name)
-    given = {key: value for key, value in options.items() if value is not None}
+    offered = {key: value for key, value in (offers or {}).items() if takes(kind, name, key)}
+    given = {key: value for key, value in {**offered, **options}.items() if value is not None}
     try:
         return made(scenario, **given)
     except TypeError as error:

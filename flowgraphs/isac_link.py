@@ -2,10 +2,10 @@
 
 python flowgraphs/isac_link.py --file picture.png --out received.png --plot link.png
 
-                                  ┌ MisoChannel ── Demodulator ┬ CommunicationMetrics
-MessageSource ─ QamEncoder ─ Precoder                          └ MessageSink (with --file)
-                                  └ TargetReflector ┬ Detector ── SensingMetrics
-                                                    └ FrameRecorder (with --record)
+                               ┌ MisoChannel ── Demodulator ┬ CommunicationMetrics
+MessageSource ─ Encoder ─ Precoder                          └ MessageSink (with --file)
+                               └ TargetReflector ┬ Detector ── SensingMetrics
+                                                 └ FrameRecorder (with --record)
 """
 
 import sys
@@ -19,27 +19,26 @@ def main() -> int:
     options = parse_arguments()
 
     import blocks  # only now: --help and a mistyped option answer at once
-    from blocks.registry import build
     from blocks.runtime import Flowgraph
+    from link_design import build_design
     from link_results import show_link
 
     scenario = options.scenario
     source = blocks.MessageSource(scenario, *options.sent)
-    precoder = build("precoder", options.precoder, scenario, rho=options.rho, phi=options.phi)
+    design = build_design(options)
+    precoder, detector, demodulator = design.precoder, design.detector, design.demodulator
     channel = blocks.MisoChannel(scenario)
-    demodulator = build("demodulator", options.demodulator, scenario)
     reflector = blocks.TargetReflector(scenario)
-    detector = build("detector", options.detector, scenario, estimator=options.estimator)
 
     graph = Flowgraph("isac-link", seed=options.seed, frame=options.frame)
-    graph.connect(source, blocks.QamEncoder(scenario), precoder)
+    graph.connect(source, design.encoder, precoder)
     graph.connect(precoder, channel, demodulator, blocks.CommunicationMetrics(scenario))
     graph.connect(precoder, reflector, detector, blocks.SensingMetrics(scenario))
     if options.file:
         preview = options.plot is not None
         graph.connect(demodulator, blocks.MessageSink(scenario, options.out, preview))
     if options.record:
-        about = {"seed": options.seed, "program": "isac_link"}
+        about = {"seed": options.seed, "rho": options.rho, "program": "isac_link"}
         graph.connect(reflector, blocks.FrameRecorder(options.record, scenario, reflector.produces, about))
     if options.plot:
         graph.connect(channel, blocks.ConstellationProbe())
@@ -48,7 +47,7 @@ def main() -> int:
 
     with live_line(options) as line:
         report = graph.run(options.transport, nodes=options.nodes, node=options.node, on_status=line.update)
-    return show_link(options, report, precoder, detector)
+    return show_link(options, report, design)
 
 
 if __name__ == "__main__":

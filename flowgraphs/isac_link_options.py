@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import interrupts
 from isac_models.errors import UserError
-from isac_models.options import Parser, add_scenario_options, count, number, scenario_from, whole
+from isac_models.options import Parser, add_scenario_options, count, scenario_from, whole
+from link_design import add_design_options
 from link_report import LiveLine
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ examples:
   isac_link.py --file picture.png --out received.png --plot link.png
   isac_link.py --file picture.png --out received.png --order 16 --snr-comm 8
   isac_link.py --scenario ideal --rho 1 --snapshots 1.2e6 --json
+  isac_link.py --precoder learned
+  isac_link.py --artifact trained/artifact.safetensors
 
 exit status: 0 done, 1 a block failed, 2 bad input, 130 stopped by Ctrl-C"""
 
-ESTIMATOR = "how the detector reads the angle: argmax, softmax (default: argmax)"
 RANDOM_SNAPSHOTS = 1_000_000
 PLOT_FORMATS = (".png", ".pdf", ".svg")
 READER_LEFT = re.compile(r"block message_sink failed(?: at frame \d+)?: BrokenPipeError\b")
@@ -49,35 +51,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_scenario_options(parser)
-    design = parser.add_argument_group("transmitter and receivers")
-    named = "NAME|MODULE:CLASS"  # CLASS: a block of your own
-    design.add_argument(
-        "--precoder", default="baseline", metavar=named, help="how the beam is made (default: %(default)s)"
-    )
-    design.add_argument(
-        "--rho",
-        type=number,
-        default=0.5,
-        metavar="R",
-        help="share of sensing in the beam, 0 … 1 (default: %(default)s)",
-    )
-    design.add_argument(
-        "--phi",
-        type=number,
-        default=0.0,
-        metavar="RAD",
-        help="phase between the two beams in radians (default: 0)",
-    )
-    design.add_argument(
-        "--detector",
-        default="matched-filter",
-        metavar=named,
-        help="target detector, or a class of your own (default: %(default)s)",
-    )
-    design.add_argument("--estimator", metavar="NAME", help=ESTIMATOR)
-    design.add_argument(
-        "--demodulator", default="ml", metavar=named, help="symbol decision (default: %(default)s)"
-    )
+    add_design_options(parser)
     what = parser.add_argument_group("what is sent")
     what.add_argument(
         "--file", metavar="IN", help="send this file; a picture goes as raw pixels, - is standard input"

@@ -8,7 +8,7 @@ import sys
 
 import interrupts  # noqa: F401 - first: Ctrl-C may come while the rest loads
 from isac_link_options import live_line, run_program
-from isac_replay_options import parse_arguments, recorded_scenario
+from isac_replay_options import build_detector, parse_arguments, recorded_scenario
 
 
 def main() -> int:
@@ -16,13 +16,12 @@ def main() -> int:
     options = parse_arguments()
 
     import blocks  # only now: --help and a mistyped option answer at once
-    from blocks.registry import build
     from blocks.runtime import Flowgraph
     from link_results import show_replay
 
     player = blocks.FramePlayer(options.recording, options.salvage)
     scenario = recorded_scenario(options, player.about)
-    detector = build("detector", options.detector, scenario, estimator=options.estimator)
+    detector = build_detector(options, player.about, scenario)
 
     graph = Flowgraph("isac-replay", frame=options.frame)
     graph.connect(player, detector, blocks.SensingMetrics(scenario))

@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isac_link_options import ESTIMATOR, LARGEST_FRAME, add_output_options, checked
+from isac_link_options import LARGEST_FRAME, add_output_options, checked
 from isac_models.errors import UserError
 from isac_models.options import Parser, count, number
 from isac_models.scenario import Scenario
+from link_design import ESTIMATOR, NAMED, artifact_of, refuse_what_nobody_takes
 
+DETECTOR_OF = {"model-driven": "learned", "neural": "neural"}
 DESCRIPTION = """\
 Run the radar echoes of a recording through a detector. The scenario is the recorded one; what the
 detector assumes of it can be changed."""
@@ -25,11 +27,17 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--salvage", action="store_true", help="play the whole frames of a cut-off recording")
     parser.add_argument(
         "--detector",
-        default="matched-filter",
-        metavar="NAME|MODULE:CLASS",
-        help="target detector, or a class of your own (default: %(default)s)",
+        metavar=NAMED,
+        help="target detector: matched-filter, learned, neural or a class of your own (default: the one that "
+        "--artifact is for, matched-filter without one)",
     )
     parser.add_argument("--estimator", metavar="NAME", help=ESTIMATOR)
+    parser.add_argument(
+        "--artifact",
+        metavar="FILE|NAME",
+        help="trained model of the detector (default: the shipped one that fits)",
+    )
+    parser.add_argument("--known-array", action="store_true", help="the matched filter knows the true array")
     parser.add_argument(
         "--false-alarm", type=number, metavar="P", help="false-alarm probability of the detector"
     )
@@ -66,6 +74,29 @@ def recorded_scenario(options: argparse.Namespace, about: Mapping[str, Any]) -> 
     keys = ("false_alarm", "grid_size", "target_sector_deg")
     changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
     return Scenario.from_dict(about["scenario"]).replace(**changes)
+
+
+def build_detector(options: argparse.Namespace, about: Mapping[str, Any], scenario: Scenario) -> Any:
+    """The detector, its name filled in in `options`; networks are those for the ρ of the recorded run.
+
+    What is used outside its training is reported on standard error. Raises UserError as blocks.registry.build
+    does, and for an option that the detector does not take.
+    """
+    from blocks.registry import build
+    from isac_models.artifact import warnings_as_lines
+
+    artifact = artifact_of(options)
+    if options.detector is None:
+        options.detector = DETECTOR_OF[artifact.kind] if artifact else "matched-filter"
+    refuse_what_nobody_takes(options, ("detector",))
+    rho = about.get("rho")
+    offers = {
+        "rho": rho if isinstance(rho, float) else None,
+        "artifact": artifact,
+        "known_array": options.known_array or None,
+    }
+    with warnings_as_lines():
+        return build("detector", options.detector, scenario, offers, estimator=options.estimator)
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -12,27 +12,33 @@ import interrupts
 from blocks import FramePlayer
 from blocks.runtime import Report
 from isac_models.scenario import Scenario
-from isac_models.theory import genie_missed_detection, link_theory, symbol_error_rate
+from isac_models.theory import link_theory
+from link_design import Design, artifacts_of
 from link_report import print_json, print_table
 
 METRICS = ("communication_metrics", "sensing_metrics")
+CHOSEN = ("encoder", "precoder", "rho", "phi", "demodulator", "known_array")
 
 
-def show_link(options: argparse.Namespace, report: Report, precoder: Any, detector: Any) -> int:
+def show_link(options: argparse.Namespace, report: Report, design: Design) -> int:
     """Print (and draw) a run of the link; returns the exit status."""
     scenario: Scenario = options.scenario
+    precoder, detector = design.precoder, design.detector
     beam = None if getattr(precoder, "beam", None) is None else np.asarray(precoder.beam)
+    points = None if options.encoder == "qam" else _points(scenario, design.encoder)
+    used = artifacts_of(design.encoder, precoder, detector, design.demodulator)
     summary = {
-        **{key: getattr(options, key) for key in ("precoder", "rho", "phi", "demodulator")},
+        **{key: getattr(options, key) for key in CHOSEN},
         **_measured(options, report, scenario, detector),
-        "theory": None if beam is None else _quick_theory(scenario, beam),
+        "artifacts": used,
+        "theory": None if beam is None else link_theory(scenario, beam, None, points),
     }
-    notes: list[str] = []
+    notes = _notes_of(used)
     stopped = report.interrupted
     try:
         interrupts.run_ended()
         if beam is not None and hasattr(detector, "matched_filter") and not stopped:  # Ctrl-C means now
-            summary["theory"] = link_theory(scenario, beam, detector.matched_filter)
+            summary["theory"] = link_theory(scenario, beam, detector.matched_filter, points)
         if options.plot and _drawable(report):
             from link_plot import plot_link
 
@@ -40,7 +46,7 @@ def show_link(options: argparse.Namespace, report: Report, precoder: Any, detect
             notes.append(f"Plot: {options.plot}")
     except KeyboardInterrupt:
         stopped = True  # what was measured is printed all the same
-        if options.plot and not notes:
+        if options.plot and f"Plot: {options.plot}" not in notes:
             notes.append("Stopped before the plot was drawn.")
     interrupts.finish()
     if options.file:
@@ -59,9 +65,11 @@ def show_replay(
     played = player.result()
     summary = {
         **_measured(options, report, scenario, detector),
+        "known_array": options.known_array,
+        "artifacts": artifacts_of(detector),
         "recording": {"path": options.recording, **played},
     }
-    notes = []
+    notes = _notes_of(artifacts_of(detector))
     if played["salvaged"]:
         notes.append(f"The recording is cut off or damaged: its first {played['frames']} frames were played.")
     elif not played["complete"]:
@@ -69,13 +77,13 @@ def show_replay(
     return _show(options, report, summary, f"Replay of {options.recording}", notes, report.interrupted)
 
 
-def _quick_theory(scenario: Scenario, beam: Any) -> dict[str, float | None]:
-    """What theory says of the beam alone; the angle bound needs a matched filter, and time."""
-    return {
-        "ser": symbol_error_rate(scenario, beam),
-        "p_md_genie": genie_missed_detection(scenario, beam),
-        "rmse_bound_rad": None,
-    }
+def _points(scenario: Scenario, encoder: Any) -> Any:
+    """The symbols of all messages: (M,)."""
+    return encoder.work(message=np.arange(scenario.order, dtype=np.uint8))["symbol"]
+
+
+def _notes_of(artifacts: list[dict[str, str]]) -> list[str]:
+    return [f"Trained model: {each['name']}, sha256 {each['sha256'][:12]}…" for each in artifacts]
 
 
 def _measured(

@@ -36,6 +36,10 @@ ABOUT = {
 }
 
 
+LARGEST_BATCH = 10_000_000
+"""What every task can hold; more snapshots are more iterations."""
+
+
 class Unset(str):
     """The default of an option whose presence matters."""
 
@@ -87,6 +91,17 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key in options.named if (value := getattr(options, key)) is not None}
 
 
+def snapshots(text: str) -> int:
+    """A positive whole number of snapshots that fit into memory.
+
+    Raises argparse.ArgumentTypeError for anything else.
+    """
+    value = count(text)
+    if value > LARGEST_BATCH:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {LARGEST_BATCH}")
+    return value
+
+
 def weight(text: str) -> float | str:
     """A weight ω_r from 0 to 1, or "all".
 
@@ -102,7 +117,9 @@ def weight(text: str) -> float | str:
 
 def _add_settings(group: Any, recipe: str) -> None:
     group.add_argument("--recipe", metavar="NAME", help=recipe)
-    group.add_argument("--batch", type=count, metavar="N", help="snapshots of an iteration (default: 10000)")
+    group.add_argument(
+        "--batch", type=snapshots, metavar="N", help="snapshots of an iteration (default: 10000)"
+    )
     group.add_argument("--seed", type=whole, metavar="N", help="of the start and of every draw (default: 1)")
     group.add_argument(
         "--device",

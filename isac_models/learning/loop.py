@@ -26,10 +26,12 @@ State = Mapping[str, NDArray[Any]]
 
 SMOOTHING = 0.99
 """Weight of the past in the smoothed loss: it averages about 100 iterations."""
-FAR = 10.0
-"""A smoothed loss this many times its best …"""
+FAR = 3.0
+"""A smoothed loss this many times the best of its phase, held out or smoothed, …"""
 LONG = 1000
 """… for so many iterations on end has diverged."""
+MATURE = 0.6
+"""Weight from which on the smoothed loss is the mean of enough iterations, 92, to be the best."""
 MOST_LOSSES = 2000
 """Held-out losses that are remembered."""
 FLAT = 1e-3
@@ -120,7 +122,7 @@ class Progress:
     accumulated: float = 0.0
     weight: float = 0.0
     best: float | None = None
-    """Lowest smoothed loss of this phase."""
+    """Lowest loss of this phase, held out or smoothed."""
     above: int = 0
     """Iterations on end for which the smoothed loss was far above its best."""
     flat_since: int = 0
@@ -148,8 +150,10 @@ class Progress:
         self.accumulated = SMOOTHING * self.accumulated + (1 - SMOOTHING) * loss
         self.weight = SMOOTHING * self.weight + (1 - SMOOTHING)
         smooth = self.loss
-        self.best = smooth if self.best is None else min(self.best, smooth)
-        self.above = self.above + 1 if smooth > FAR * abs(self.best) else 0
+        if self.weight >= MATURE:
+            self.best = smooth if self.best is None else min(self.best, smooth)
+        far = self.best is not None and smooth > FAR * abs(self.best)
+        self.above = self.above + 1 if far else 0
         if self.above >= LONG:
             raise Diverged(
                 f"the training diverged: since iteration {self.iteration - LONG + 1} the loss is more than "
@@ -170,6 +174,7 @@ class Progress:
         if len(self.held_out_losses) >= MOST_LOSSES:
             del self.held_out_losses[1::2]
         self.held_out_losses.append((self.iteration, loss))
+        self.best = loss if self.best is None else min(self.best, loss)
         if self.flat_loss is None or loss < self.flat_loss - FLAT * abs(self.flat_loss):
             self.flat_since, self.flat_loss = self.iteration, loss
 

@@ -6,6 +6,7 @@ import importlib
 import math
 import os
 import platform
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib import metadata
@@ -140,6 +141,9 @@ class Session:
     def end(self) -> None:
         """Close what is open, and leave the folder to others."""
         self._open.close()
+        joined = sys.modules.get("torch.distributed")
+        if processes() > 1 and joined is not None and joined.is_initialized():
+            joined.destroy_process_group()
 
     def _save(self, state: State) -> None:
         if not self.leads:

@@ -259,6 +259,7 @@ BAD = {
     "negative iterations": ("model-driven --out a --iterations -5", "--iterations"),
     "no iterations": ("model-driven --out a --iterations 0", "--iterations"),
     "an empty batch": ("model-driven --out a --batch 0", "--batch"),
+    "a batch beyond memory": ("model-driven --out a --batch 1e15", "--batch"),
     "half a batch": ("model-driven --out a --batch 0.5", "--batch"),
     "no threads": ("model-driven --out a --threads 0", "--threads"),
     "grid smaller than the array": ("model-driven --out a --grid-size 12", "--grid-size must be at least 17"),

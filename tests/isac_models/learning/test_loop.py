@@ -138,10 +138,34 @@ def test_weights_that_are_not_finite_are_never_saved() -> None:
 
 def test_a_loss_far_above_its_best_for_long_stops() -> None:
     task = scripted(lambda i: 1.0 if i < 500 else 30.0, phases=(10_000,))
-    with pytest.raises(Diverged, match="more than 10 times its best, 1, and now 30"):
+    with pytest.raises(Diverged, match=r"since iteration 507 .* more than 3 times its best, 1, and now 30"):
         train(task, Progress(), Keeper())
-    # The smoothed loss 30 - 29·.99ⁿ passes 10 after ln(20/29) / ln(.99) = 37 iterations.
-    assert len(task.seen) == pytest.approx(500 + 37 + LONG, abs=1)
+    # The smoothed loss 30 - 29·.99ⁿ passes 3 with the 8th loss, since ln(27/29) / ln(.99) = 7.1.
+    assert len(task.seen) == 507 + LONG
+
+
+def test_a_training_that_never_gets_below_its_start_stops() -> None:
+    task = scripted(lambda i: 3.5, phases=(10_000,))
+    with pytest.raises(
+        Diverged, match="since iteration 0 the loss is more than 3 times its best, 1, and now"
+    ):
+        train(task, Progress(), Keeper())
+    assert len(task.seen) == LONG
+
+
+def test_what_is_learned_by_heart_has_not_diverged() -> None:
+    task = scripted(lambda i: 0.1, held_outs=lambda steps: 1 + steps / 100, phases=(5000,))
+    assert train(task, Progress(), Keeper())
+
+
+def test_one_lucky_iteration_is_no_best() -> None:
+    losses = np.random.default_rng(1).chisquare(1, 5000)
+    losses[:2] = 1e-6
+    task = scripted(lambda i: float(losses[i]), phases=(5000,))
+    progress = Progress()
+    assert train(task, progress, Keeper())
+    assert progress.best is not None
+    assert progress.best > 0.4
 
 
 def test_a_bump_that_passes_does_not_stop() -> None:
@@ -169,11 +193,13 @@ def test_a_flat_phase_hands_over_to_the_next() -> None:
 
 
 def test_a_phase_is_judged_by_its_own_losses() -> None:
-    task = scripted(lambda i: 1.0 if i < 50 else 1e3, phases=(50, 3000))
+    task = scripted(
+        lambda i: 1.0 if i < 50 else 1e3, lambda steps: 1.0 if steps <= 50 else 999.0, phases=(50, 3000)
+    )
     progress = Progress()
     assert train(task, progress, Keeper())
     assert progress.loss == pytest.approx(1e3)
-    assert progress.best == pytest.approx(1e3)
+    assert progress.best == 999.0
 
 
 def test_saving_follows_the_clock_and_takes_a_small_share_of_it() -> None:

@@ -47,7 +47,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--scale",
         choices=(QUICK, FULL),
         default=QUICK,
-        help="quick: 100 000 snapshots a point, one hardware, shipped artifacts, and a short training of a "
+        help="quick: 200 000 snapshots a point, one hardware, shipped artifacts, and a short training of a "
         "learned A that is missing, all labelled as such; full: 1 200 000 snapshots, seeds 1 to 5 of two "
         "impairments, nothing is trained (default: %(default)s)",
     )

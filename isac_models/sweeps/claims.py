@@ -3,18 +3,20 @@
 A claim is a set of checks, each on the ratio of one method's figure to another's on the same draws, with its
 95 % interval. The ratio of the RMSE is that on the snapshots where both methods find the target: given
 detection alone, a detector that finds fewer weak targets would look more precise. A claim holds when all of
-its checks pass, holds partly when some do, and is not tested without measurements. Over several hardware
+its checks pass, holds partly when some do, and is undecided when none does but an interval reaches to where
+it should be. Over several hardware
 seeds the mean of the ratios is tested, with the interval of that mean for these very seeds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from isac_models.pairing import Estimate, mean_estimate
-from isac_models.sweeps.ratios import Metric, at_equal_ser, excess, independent, paired, worst
+from isac_models.sweeps.ratios import Metric, at_equal_ser, independent, paired, worst
 from isac_models.sweeps.tables import Row
 
 COINCIDE = 1.10
@@ -22,12 +24,24 @@ COINCIDE = 1.10
 
 Wanted = Literal["coincide", "lower", "higher", "not higher", "at most 1.10"]
 Where = Literal["end", "all", "equal SER", "without impairment"]
-Verdict = Literal["holds", "holds as far as measured", "holds partly", "does not hold", "not tested"]
+Outcome = Literal["yes", "no", "undecided"]
+"""Whether all of an interval is where it should be, none of it, or some."""
+Verdict = Literal[
+    "holds", "holds as far as measured", "holds partly", "undecided", "does not hold", "not tested"
+]
 Setting = tuple[str, int]
 """Impairment and hardware seed."""
 Measured = Mapping[str, Mapping[Setting, Sequence[Row]]]
 """The rows of every study on every hardware."""
 
+LIMITS: Mapping[Wanted, tuple[float, float]] = {
+    "coincide": (1 / COINCIDE, COINCIDE),
+    "lower": (0.0, math.nextafter(1.0, 0.0)),
+    "higher": (math.nextafter(1.0, 2.0), math.inf),
+    "not higher": (0.0, 1.0),
+    "at most 1.10": (0.0, COINCIDE),
+}
+"""Where a ratio's whole interval should lie."""
 WANTED: Mapping[Wanted, str] = {
     "coincide": f"{1 / COINCIDE:.2f} … {COINCIDE:.2f}",
     "lower": "< 1",
@@ -73,15 +87,12 @@ class Check:
         )
         return independent(first, second, self.metric)
 
-    def passes(self, ratio: Estimate) -> bool:
-        """Whether the whole interval is where it should be."""
-        return {
-            "coincide": excess(ratio) <= COINCIDE,
-            "lower": ratio.high < 1,
-            "higher": ratio.low > 1,
-            "not higher": ratio.high <= 1,
-            "at most 1.10": ratio.high <= COINCIDE,
-        }[self.wanted]
+    def outcome(self, ratio: Estimate) -> Outcome:
+        """Whether the ratio is where it should be."""
+        low, high = LIMITS[self.wanted]
+        if low <= ratio.low and ratio.high <= high:
+            return "yes"
+        return "no" if ratio.high < low or high < ratio.low else "undecided"
 
 
 @dataclass(frozen=True)
@@ -108,14 +119,14 @@ class Finding:
     mean: Estimate | None
 
     @property
-    def passed(self) -> bool | None:
-        """Whether the mean is where it should be; None when nothing was measured."""
-        return None if self.mean is None else self.check.passes(self.mean)
+    def outcome(self) -> Outcome | None:
+        """Of the mean; None when nothing was measured."""
+        return None if self.mean is None else self.check.outcome(self.mean)
 
     @property
     def seeds_passed(self) -> list[int]:
         """The seeds on which the check passes by itself."""
-        return [seed for seed, ratio in self.by_seed.items() if self.check.passes(ratio)]
+        return [seed for seed, ratio in self.by_seed.items() if self.check.outcome(ratio) == "yes"]
 
 
 @dataclass(frozen=True)
@@ -129,22 +140,24 @@ class Judgement:
     @property
     def verdict(self) -> Verdict:
         """On the means over the seeds."""
-        return verdict([finding.passed for finding in self.findings])
+        return verdict([finding.outcome for finding in self.findings])
 
     def verdict_of(self, seed: int) -> Verdict:
         """On one hardware alone."""
         ratios = [(finding.check, finding.by_seed.get(seed)) for finding in self.findings]
-        return verdict([None if ratio is None else check.passes(ratio) for check, ratio in ratios])
+        return verdict([None if ratio is None else check.outcome(ratio) for check, ratio in ratios])
 
 
-def verdict(passed: Sequence[bool | None]) -> Verdict:
-    """All checks, some, or none of those that were measured."""
-    known = [each for each in passed if each is not None]
+def verdict(outcomes: Sequence[Outcome | None]) -> Verdict:
+    """All checks pass, some, or none of those that were measured."""
+    known = [each for each in outcomes if each is not None]
     if not known:
         return "not tested"
-    if all(known):
-        return "holds" if len(known) == len(passed) else "holds as far as measured"
-    return "holds partly" if any(known) else "does not hold"
+    if all(each == "yes" for each in known):
+        return "holds" if len(known) == len(outcomes) else "holds as far as measured"
+    if "yes" in known:
+        return "holds partly"
+    return "undecided" if "undecided" in known else "does not hold"
 
 
 def judge(claims: Sequence[Claim], measured: Measured) -> list[Judgement]:

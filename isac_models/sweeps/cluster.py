@@ -20,6 +20,8 @@ from isac_models.sweeps.store import Result, Store
 
 CONNECTING = 15
 """Seconds that a given cluster has to answer, and then to show a worker."""
+ENVIRONMENT = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 30}
+"""Dask has workers give every freed array back to the system, which costs as much as the mathematics here."""
 Progress = Callable[[int, int], None]
 """Called with the number of finished tasks and of all."""
 
@@ -117,7 +119,9 @@ def _client(distributed: Any, address: str | None, workers: int) -> Iterator[Any
     """A client of the cluster at the address, or of a new one on this machine, closed at the end."""
     with contextlib.ExitStack() as opened:
         if address is None:
-            with _interrupts_held():
+            import dask
+
+            with _interrupts_held(), dask.config.set(ENVIRONMENT):
                 cluster = distributed.LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,

@@ -40,7 +40,9 @@ NAMES = {
     "p_d": "found targets P_d",
 }
 DPI = 110
-WIDTH = 130
+COLOURS = 128
+COLUMNS = 3
+WIDTH = 180
 """Characters of a line of notes."""
 
 
@@ -51,9 +53,13 @@ def picture(study: Study, rows: Sequence[Row], stamp: str = "") -> bytes:
 
     panels = 3 if study.axis == "snr_radar_db" else 2
     notes = [line for each in _notes(study) for line in textwrap.wrap(each, WIDTH)]
-    figure = Figure(figsize=(11, 5.6 + 0.17 * len(notes)), layout="constrained")
+    shown = sum(curve.shown for curve in study.curves)
+    rows_below = {"legend": 0.2 * (1 + math.ceil((shown + 3) / COLUMNS)), "notes": 0.14 * len(notes) + 0.02}
+    height = 4.6 + sum(rows_below.values())
+    figure = Figure(figsize=(11, height), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = list(figure.subplots(1, panels))
+    grid = figure.add_gridspec(3, panels, height_ratios=[4.6, *rows_below.values()])
+    axes = [figure.add_subplot(grid[0, n]) for n in range(panels)]
     if study.axis == "rho":
         _trade_off(axes, study, rows)
     elif study.axis == "false_alarm":
@@ -63,10 +69,9 @@ def picture(study: Study, rows: Sequence[Row], stamp: str = "") -> bytes:
     for each in axes:
         each.grid(which="major", alpha=0.35, linewidth=0.6)
         each.grid(which="minor", alpha=0.15, linewidth=0.4)
-    _around(figure, axes[0], study, rows, stamp, notes)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
-    return drawn.getvalue()
+    _title(figure, study, rows, stamp)
+    _below(figure.add_subplot(grid[1, :]), figure.add_subplot(grid[2, :]), axes, notes)
+    return _compact(figure)
 
 
 def _trade_off(axes: Sequence[Axes], study: Study, rows: Sequence[Row]) -> None:
@@ -212,33 +217,34 @@ def _notes(study: Study) -> list[str]:
     return notes
 
 
-def _around(
-    figure: Figure, panel: Axes, study: Study, rows: Sequence[Row], stamp: str, notes: Sequence[str]
-) -> None:
-    """Title, legend, notes and stamp."""
+def _title(figure: Figure, study: Study, rows: Sequence[Row], stamp: str) -> None:
     snapshots = sorted({row["snapshots"] for row in rows})
-    count = " … ".join(f"{n:,}" for n in {snapshots[0], snapshots[-1]}) if snapshots else "no"
-    figure.suptitle(
-        f"{study.title}\n{study.setting}; {count} snapshots a point, 95 % intervals", fontsize="medium"
-    )
+    count = " … ".join(f"{n:,}" for n in dict.fromkeys((snapshots[0], snapshots[-1]))) if snapshots else "no"
+    lines = [study.title, f"{study.setting}; {count} snapshots a point, 95 % intervals"]
+    figure.suptitle("\n".join([*lines, *([" "] if stamp else [])]), fontsize="medium")
+    if stamp:
+        above = 1 - 0.62 / figure.get_figheight()
+        figure.text(0.5, above, stamp, color="tab:red", ha="center", va="center", weight="bold")
+
+
+def _below(legend: Axes, text: Axes, panels: Sequence[Axes], notes: Sequence[str]) -> None:
+    """One legend for all panels, and the notes."""
     entries: dict[str, Any] = {}
-    for each in figure.axes:
+    for each in panels:
         handles, labels = each.get_legend_handles_labels()
         entries |= {label: handle for handle, label in zip(handles, labels, strict=True)}
-    figure.legend(
-        list(entries.values()), list(entries), loc="outside lower center", ncols=3, fontsize="x-small"
-    )
-    if notes:
-        figure.supxlabel("\n".join(notes), fontsize=6.5, color="dimgray", x=0.01, ha="left")
-    if stamp:
-        panel.text(
-            0.5,
-            0.98,
-            textwrap.fill(stamp, 60),
-            transform=panel.transAxes,
-            color="tab:red",
-            fontsize="small",
-            ha="center",
-            va="top",
-            bbox={"facecolor": "white", "edgecolor": "tab:red", "alpha": 0.85},
-        )
+    for each in (legend, text):
+        each.set_axis_off()
+    legend.legend(list(entries.values()), list(entries), loc="center", ncols=COLUMNS, fontsize="small")
+    text.text(0, 1, "\n".join(notes), fontsize=7, color="dimgray", va="top", transform=text.transAxes)
+
+
+def _compact(figure: Figure) -> bytes:
+    """PNG with a palette, a third of the size."""
+    from PIL import Image
+
+    drawn, packed = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI)
+    with Image.open(drawn) as picture:
+        picture.convert("RGB").quantize(COLOURS).save(packed, format="png", optimize=True)
+    return packed.getvalue()

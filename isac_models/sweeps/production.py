@@ -16,10 +16,10 @@ from isac_models.sweeps.claims import Judgement, Measured, judge
 from isac_models.sweeps.paper import CLAIMS, beyond
 from isac_models.sweeps.report import as_markdown, as_values
 from isac_models.sweeps.store import Result
-from isac_models.sweeps.studies import FIGURES, Study, study
+from isac_models.sweeps.studies import FIGURES, UNLIMITED, Study, study
 from isac_models.sweeps.tables import Row, as_csv, as_json, pair_rows, rows
 
-SCALES = {"quick": 100_000, "full": 1_200_000}
+SCALES = {"quick": 200_000, "full": 1_200_000}
 """Snapshots of a point."""
 ONCE = ("roc", "snr")
 """Sweeps that are run on the first hardware seed of each impairment alone."""
@@ -111,9 +111,8 @@ def write(order: Order, of: Sequence[Study], results: Mapping[str, Result], out:
 def judgements_on(measured: Measured) -> list[Judgement]:
     """What the paper says of the figures that were measured, and what this project adds."""
     figures = {name for name in measured if name.startswith("fig")}
-    names = {
-        row["name"] for own in measured.get("fig4", {}).values() for row in own if row["method"] == "learned"
-    }
+    every = (row for own in measured.get("fig4", {}).values() for row in own)
+    names = {row["name"] for row in every if row["method"] == "learned" and row["grid_size"] == UNLIMITED}
     claims = [each for each in (*CLAIMS, *beyond(sorted(names))) if each.figures & figures]
     return judge(claims, measured)
 

@@ -17,7 +17,7 @@ messages, targets and noise. P_md and RMSE are compared at ρ = 1, SER at ρ = 0
 otherwise; the RMSE on the snapshots where both find the target. A check passes when its whole interval is
 where the column *asked* says. Seeds are realisations of the impaired hardware, fixed beforehand; verdicts are
 on the mean over them, and the interval of the mean is for these very seeds. A claim with several checks holds
-when all pass, and holds partly when some do.
+when all pass, and holds partly when some do; an interval across the limit leaves a check undecided.
 """
 
 
@@ -86,7 +86,7 @@ def _section(number: int, judgements: Sequence[Judgement], labels: Mapping[str, 
             cells += [_cell(finding.mean)] if many else []
             cells += [_cell(finding.by_seed.get(seed)) for seed in seeds]
             cells += [f"{len(finding.seeds_passed)} of {len(finding.by_seed)}"] if many else []
-            cells += [{None: "not tested", True: "yes", False: "no"}[finding.passed]]
+            cells += [finding.outcome or "not tested"]
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
     return "\n".join(lines)
@@ -136,7 +136,7 @@ def _values(finding: Finding) -> dict[str, Any]:
         "to": check.second,
         "where": check.where,
         "asked": WANTED[check.wanted],
-        "passes": finding.passed,
+        "passes": finding.outcome,
         "mean": None if finding.mean is None else _bounds(finding.mean),
         "by_seed": {seed: _bounds(ratio) for seed, ratio in finding.by_seed.items()},
         "seeds_passed": finding.seeds_passed,

@@ -20,6 +20,7 @@ from isac_models.atomic import write_atomically
 from isac_models.errors import UserError
 from isac_models.options import Parser
 from isac_models.scenario import Scenario
+from isac_models.units import to_human
 
 __all__ = [
     "Artifact",
@@ -97,8 +98,9 @@ def default_for(kind: Kind, scenario: Scenario) -> Artifact:
     if ranked:
         return min(ranked, key=lambda entry: entry[:3])[3]
     size = f"grid_size {scenario.grid_size}" if kind == "model-driven" else f"order {scenario.order}"
+    there = f" (there is {', '.join(shipped())})" if shipped() else ""
     raise UserError(
-        f"no shipped {kind} artifact fits {scenario.antennas} antennas and {size}: "
+        f"no shipped {kind} artifact fits {scenario.antennas} antennas and {size}{there}: "
         f"train one with python -m isac_models.train {kind}, and name it with --artifact"
     )
 
@@ -186,13 +188,12 @@ def _show(options: argparse.Namespace, artifact: Artifact) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    # What comes from the file is shown as JSON, which has no control characters.
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
-    for group in ("scenario", "training", "versions", "tensors"):
-        values[group] = {
-            key: f"{each['dtype']} {' × '.join(map(str, each['shape']))}" if group == "tensors" else each
-            for key, each in values[group].items()
-        }
+    values["scenario"] = to_human(values["scenario"])
+    values["tensors"] = {
+        key: f"{each['dtype']} {' × '.join(map(str, each['shape']))}"
+        for key, each in values["tensors"].items()
+    }
     for key, value in values.items():
         if not isinstance(value, dict):
             table.add_row(key, "", Text(_text(value), overflow="fold"))
@@ -204,7 +205,9 @@ def _show(options: argparse.Namespace, artifact: Artifact) -> None:
 
 
 def _text(value: Any) -> str:
-    """One line without control characters, not too long."""
+    """One line without control characters, as JSON has none, and not too long."""
+    if isinstance(value, list) and len(value) > 8:
+        return f"{len(value)} values, {_text(value[0])} … {_text(value[-1])}"
     text = value if isinstance(value, str) and value.isprintable() else json.dumps(value)
     return text if len(text) <= 300 else f"{text[:297]}..."
 

@@ -104,7 +104,8 @@ def test_the_default_fits_best(shelf: Path) -> None:
     ):
         assert default_for(kind, scenario).name == name  # type: ignore[arg-type]
     with pytest.raises(
-        UserError, match=r"no shipped model-driven artifact fits 8 antennas and grid_size 156: train"
+        UserError,
+        match=r"fits 8 antennas and grid_size 156 \(there is a, b, c, d, e\): train",
     ):
         default_for("model-driven", SCENARIO.replace(antennas=8))
     with pytest.raises(UserError, match=r"no shipped neural artifact fits 16 antennas and order 64"):
@@ -182,10 +183,21 @@ def test_show_prints_a_table_without_control_characters(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "model.safetensors"
-    save(path, model_driven(SCENARIO, training={"command": "\x1b[2J[red]bad", "long": "x" * 5000}))
+    save(
+        path, model_driven(SCENARIO, training={"a": "\x1b[2J[red]bad", "b": "x" * 5000, "c": [[0, 2.5]] * 90})
+    )
     assert main(["show", str(path)]) == 0
     printed = capsys.readouterr().out
-    for text in ("model-driven", "impairment_seed", "0.000125", "16 × 156", "[red]bad", "2.0.0"):
+    for text in (
+        "model-driven",
+        "impairment_seed",
+        "0.000125",
+        "16 × 156",
+        "[red]bad",
+        "2.0.0",
+        "[-40.0, -20.0]",
+        "90 values",
+    ):
         assert text in printed
     assert "\x1b" not in printed
     assert len(printed) < 8000

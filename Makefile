@@ -12,7 +12,7 @@ PICTURE := flowgraphs/assets/hopper.png
 .PHONY: help link test lint bench clean
 
 help:
-	@echo "make link   send a picture over the link while the same waveform senses a target"
+	@echo "make link   send a picture and sense a target with three methods, and compare them"
 	@echo "make test   run the tests"
 	@echo "make lint   check style (ruff) and types (mypy)"
 	@echo "make bench  measure speed against the reference scripts"
@@ -20,7 +20,7 @@ help:
 
 link: $(VENV)/.link-installed $(VENV)/.kernels-compiled
 	@mkdir -p out
-	$(BIN)/python flowgraphs/isac_link.py --scenario impaired --file $(PICTURE) --out out/received.png --plot out/link.png
+	$(BIN)/python flowgraphs/isac_link.py --compare --scenario impaired --file $(PICTURE) --out out/received.png --plot out/link.png
 
 test: $(VENV)/.dev-installed $(VENV)/.kernels-compiled
 	$(BIN)/python -m pytest

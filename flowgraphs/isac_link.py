@@ -6,6 +6,8 @@ python flowgraphs/isac_link.py --file picture.png --out received.png --plot link
 MessageSource ─ Encoder ─ Precoder                          └ MessageSink (with --file)
                                └ TargetReflector ┬ Detector ── SensingMetrics
                                                  └ FrameRecorder (with --record)
+
+With --compare, three of them side by side: isac_compare.py.
 """
 
 import sys
@@ -17,6 +19,10 @@ from isac_link_options import live_line, parse_arguments, replicate, run_program
 def main() -> int:
     """Build the graph that the options ask for, run it, show what it measured."""
     options = parse_arguments()
+    if options.compare:
+        from isac_compare import compare
+
+        return compare(options)
 
     import blocks  # only now: --help and a mistyped option answer at once
     from blocks.runtime import Flowgraph

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import interrupts
+from compare_options import add_compare_option, check_compare
 from isac_models.errors import UserError
 from isac_models.options import Parser, add_scenario_options, count, scenario_from, whole
 from link_design import add_design_options
@@ -30,6 +31,7 @@ examples:
   isac_link.py --file picture.png --out received.png --plot link.png
   isac_link.py --file picture.png --out received.png --order 16 --snr-comm 8
   isac_link.py --scenario ideal --rho 1 --snapshots 1.2e6 --json
+  isac_link.py --compare --plot compare.png
   isac_link.py --precoder learned
   isac_link.py --artifact trained/artifact.safetensors
 
@@ -51,7 +53,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_scenario_options(parser)
-    add_design_options(parser)
+    add_compare_option(add_design_options(parser))
     what = parser.add_argument_group("what is sent")
     what.add_argument(
         "--file", metavar="IN", help="send this file; a picture goes as raw pixels, - is standard input"
@@ -145,6 +147,8 @@ def _check(options: argparse.Namespace) -> None:
             f"--frame {options.frame}: at most {largest} with {options.scenario.antennas} antennas"
         )
     options.sent = (options.snapshots, options.file, options.as_bytes)
+    if options.compare:
+        check_compare(options)
     if options.nodes:
         _leave_files_to_their_nodes(options)
 
@@ -159,7 +163,9 @@ def _leave_files_to_their_nodes(options: argparse.Namespace) -> None:
     here = deployment.nodes[deployment.node(options.node)].blocks
     if "message_source" not in here:
         options.sent = (1, None, False)  # stands for the source that runs elsewhere
-    if "message_sink" not in here:
+    if options.compare:
+        options.outs = {m: out if f"message_sink_{m}" in here else None for m, out in options.outs.items()}
+    elif "message_sink" not in here:
         options.out = None
 
 

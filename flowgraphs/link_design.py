@@ -43,8 +43,8 @@ class Design:
     demodulator: Any
 
 
-def add_design_options(parser: argparse.ArgumentParser) -> None:
-    """What transmitter and receivers are made of."""
+def add_design_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """What transmitter and receivers are made of; returns the group, for more of it."""
     design = parser.add_argument_group("transmitter and receivers")
     design.add_argument(
         "--precoder",
@@ -80,6 +80,7 @@ def add_design_options(parser: argparse.ArgumentParser) -> None:
     )
     design.add_argument("--artifact", metavar="FILE|NAME", help=ARTIFACT)
     design.add_argument("--known-array", action="store_true", help=KNOWN_ARRAY)
+    return design
 
 
 def build_design(options: argparse.Namespace) -> Design:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -172,6 +173,8 @@ def test_a_killed_training_goes_on_from_its_checkpoint() -> None:
         process.stdout.readline()
         iteration = 0
         while iteration == 0 and process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
             iteration = checkpoint.load("a/checkpoint.safetensors").progress.iteration
     finally:
         process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -49,7 +50,8 @@ def until(process: subprocess.Popen[str], reached: Callable[[int], bool]) -> Non
     line = process.stdout.readline()
     assert line.startswith("training "), line
     while not reached(checkpoint.load("parts/checkpoint.safetensors").progress.iteration):
-        assert process.poll() is None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"it ended before its time: {process.wait(0.02)}")
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:

@@ -51,8 +51,9 @@ def neural(
     random = np.random.default_rng(seed)
     tensors: dict[str, Any] = {"omega": np.array(omega)}
     for name, shape in Layout(scenario.antennas, scenario.order, hidden).shapes.items():
-        values = random.standard_normal((len(omega), *shape)) / np.sqrt(shape[-1])
-        tensors[name] = (values if name.endswith("weight") else 0 * values).astype(np.float32)
+        # Biases keep some neuron alive in layers as narrow as these.
+        scale = shape[-1] ** -0.5 if name.endswith("weight") else 0.5
+        tensors[name] = (scale * random.standard_normal((len(omega), *shape))).astype(np.float32)
     return Artifact("neural", scenario, tensors, TRAINING, 1, 0.5, VERSIONS)
 
 

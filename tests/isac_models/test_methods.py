@@ -101,6 +101,22 @@ def test_use_outside_the_training_warns_and_works() -> None:
         assert len(build_system(unseen, "learned", artifact=artifact).detector.angles) == 34  # type: ignore[attr-defined]
 
 
+def test_the_networks_are_those_of_the_asked_share() -> None:
+    scenario = SCENARIO.replace(order=16)
+    artifact = neural(scenario, omega=(0.0, 0.3, 1.0))
+    some, other = (build_system(scenario, "neural", rho=rho, artifact=artifact) for rho in (0.3, 1.0))
+    assert not np.allclose(some.beam, other.beam)
+    for system in (some, other):
+        assert system.artifact is artifact
+        assert system.detector.estimator == "network"
+        assert math.isclose(np.linalg.norm(system.beam) ** 2, 2.0, rel_tol=1e-6)
+        points = system.points(scenario)
+        assert points.shape == (16,)
+        assert math.isclose(np.mean(np.abs(points) ** 2), 1.0, rel_tol=1e-6)
+        assert system.encoder is not None
+        assert system.demodulator is not None
+
+
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "unknown method": ("oracle", {}, "there is baseline, learned, neural"),
     "artifact of the baseline": ("baseline", {"artifact": "any"}, "not to baseline"),
@@ -108,6 +124,11 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "known array of the networks": ("neural", {"known_array": True}, "known_array belongs to baseline"),
     "estimator of the networks": ("neural", {"estimator": "softmax"}, "softmax"),
     "phase of the networks": ("neural", {"phi": 0.1}, "phi"),
+    "a share that was not trained": (
+        "neural",
+        {"artifact": neural(SCENARIO, omega=(0.0, 0.3)), "rho": 0.5},
+        "was trained for ω_r 0, 0.3",
+    ),
     "another kind": ("learned", {"artifact": neural(SCENARIO)}, "is neural: a model-driven one"),
     "no such artifact": ("learned", {"artifact": "nothing"}, "no artifact 'nothing'"),
     "unknown estimator": ("learned", {"artifact": model_driven(SCENARIO), "estimator": "mean"}, "argmax"),

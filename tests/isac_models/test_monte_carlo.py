@@ -18,7 +18,7 @@ from isac_models.monte_carlo import BATCH, CHUNK, Link, build_system, evaluate
 from isac_models.scenario import Scenario
 from isac_models.tally import Tally
 from isac_models.theory import genie_missed_detection, symbol_error_rate
-from tests.isac_models.artifacts import model_driven
+from tests.isac_models.artifacts import model_driven, neural
 
 SCENARIO = Scenario.preset("impaired")
 INTEGERS = ("events", "trials", "count", "coherence")
@@ -172,6 +172,19 @@ def test_a_learned_system_that_learned_the_truth_counts_as_the_known_array() -> 
     assert (values["method"], values["estimator"], values["known_array"]) == ("learned", "softmax", False)
     assert values["artifact"] == {"name": "", "kind": "model-driven", "sha256": truth.sha256}
     assert values["threshold"] == known.to_dict()["threshold"]
+
+
+def test_theory_says_of_networks_what_there_is_to_say() -> None:
+    scenario = Scenario.preset("limited")
+    found = evaluate(scenario, method="neural", artifact=neural(scenario, 21), rho=1.0, snapshots=20_000)
+    assert found.theory is not None
+    missed = found.theory.pop("p_md_genie")
+    assert set(found.theory.values()) == {None}
+    assert missed == genie_missed_detection(scenario, found.system.beam, found.system.points(scenario))
+    assert found.tally.sensing.p_md.rate > missed
+    values = found.to_dict()
+    assert (values["estimator"], values["artifact"]["kind"]) == ("network", "neural")
+    assert abs(values["p_fa"] - 0.01) < 5 * math.sqrt(0.01 / found.tally.sensing.p_fa.trials) + 2e-3
 
 
 class Swapped:

@@ -137,7 +137,7 @@ def _add_model_driven(group: Any) -> None:
     _add_settings(
         group,
         "paper: the angle error at a constant rate; cosine: a higher rate that falls to 0; "
-        "joint: as cosine, and missed targets cost as well (default: paper)",
+        "joint: as cosine, on wider sectors, and missed targets cost as well (default: paper)",
     )
     group.add_argument(
         "--lr",
@@ -150,7 +150,7 @@ def _add_model_driven(group: Any) -> None:
         "--initial-variance",
         type=number,
         metavar="V",
-        help="variance of the noise that the nominal A has at the start (default: 0.1, on recordings 0)",
+        help="variance of the noise on A at the start (default: 0.1; 0 for joint and on recordings)",
     )
     group.add_argument(
         "--from-recording",

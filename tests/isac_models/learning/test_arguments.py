@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from isac_models.learning import session
 from isac_models.learning.arguments import Unset, given, parse, weight
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def help_of(kind: str, capsys: pytest.CaptureFixture[str]) -> str:
@@ -94,7 +97,7 @@ def test_every_setting_has_an_option_and_its_help_the_true_default(
             continue
         words = re.search(rf" {option}[ ,](?:(?! --(?!no-)).)*?\(default: ([^)]*)\)", text)
         assert words, option
-        stated = words[1].split(",", maxsplit=1)[0]
+        stated = re.split("[,;]", words[1])[0]
         if key in said:
             assert stated == said[key]
         elif isinstance(value, bool):
@@ -112,3 +115,24 @@ def test_all_weights_are_the_default(capsys: pytest.CaptureFixture[str]) -> None
     assert session.task_class("neural").complete({})["omega"] == list(module.OMEGAS)
     assert len(module.OMEGAS) == 13
     assert "all: the paper's 13 (default: all)" in help_of("neural", capsys)
+
+
+def test_every_recipe_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    recipes = importlib.import_module("isac_models.learning.model_driven").RECIPES
+    words = re.search(r"--recipe NAME (paper: .*?\(default)", help_of("model-driven", capsys))
+    assert words
+    assert re.findall(r"(\w+):", words[1]) == list(recipes)
+
+
+def test_the_page_on_training_names_every_option_and_no_other() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    named = {
+        option for kind in ("model-driven", "neural") for option in parse([kind, "--out", "a"]).named.values()
+    }
+    run = {"--out", "--resume", "--held-out-every", "--patience", "--checkpoint-every", "--quiet"}
+    others = {"--help", "--logdir", "--nproc-per-node", "--nnodes", "--rdzv-endpoint"}  # of other programs
+    others |= {"--scenario", "--grid-size", "--impairment-seed", "--snapshots", "--record"}
+    others |= {"--precoder", "--artifact", "--no-scale-inputs", "--rho"}
+    found = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page))
+    assert named | run <= found
+    assert found <= named | run | others

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from isac_models.pairing import Estimate, mean_estimate
-from isac_models.sweeps.ratios import Metric, at_equal_ser, independent, paired, worst
+from isac_models.sweeps.ratios import Metric, between, independent, paired, worst
 from isac_models.sweeps.tables import Row
 
 COINCIDE = 1.10
 """Two figures coincide when the 95 % upper bound of their ratio, either way round, is at most this."""
 
 Wanted = Literal["coincide", "lower", "higher", "not higher", "at most 1.10"]
-Where = Literal["end", "all", "equal SER", "without impairment"]
+Where = Literal["end", "all", "equal P_md", "equal RMSE", "without impairment"]
 Outcome = Literal["yes", "no", "undecided"]
 """Whether all of an interval is where it should be, none of it, or some."""
 Verdict = Literal[
@@ -51,6 +51,7 @@ WANTED: Mapping[Wanted, str] = {
 }
 ENDS: Mapping[Metric, float] = {"p_md": 1.0, "rmse_rad": 1.0, "ser": 0.0}
 """The ρ or ω_r that serves a figure alone, where methods that trade off differently can be compared."""
+EQUAL: Mapping[Where, Metric] = {"equal P_md": "p_md", "equal RMSE": "rmse_rad"}
 IDEAL: Setting = ("none", 1)
 
 
@@ -58,8 +59,8 @@ IDEAL: Setting = ("none", 1)
 class Check:
     """The ratio of `first` to `second` in a study, and where its interval should lie.
 
-    `where`: at the ρ that serves the metric alone ("end"), the worst over all ρ ("all"), the worst at equal
-    symbol error rates ("equal SER"), or of the study `figure` to fig3 at the end ("without impairment").
+    `where`: at the ρ that serves the metric alone ("end"), the worst over all ρ ("all"), of the symbol error
+    rates the worst at equal P_md or RMSE, or of the study `figure` to fig3 at the end ("without impairment").
     """
 
     figure: str
@@ -77,8 +78,8 @@ class Check:
             return paired(rows, self.metric, self.first, self.second, ENDS[self.metric])
         if self.where == "all":
             return worst(rows, self.metric, self.first, self.second)
-        if self.where == "equal SER":
-            return at_equal_ser(rows, self.metric, self.first, self.second)
+        if self.where in EQUAL:
+            return between(rows, EQUAL[self.where], self.first, self.second)
         ideal = measured.get("fig3", {}).get(IDEAL, ())
         at = ENDS[self.metric]
         first, second = (

@@ -55,10 +55,10 @@ def picture(study: Study, rows: Sequence[Row], stamp: str = "") -> bytes:
     notes = [line for each in _notes(study) for line in textwrap.wrap(each, WIDTH)]
     shown = sum(curve.shown for curve in study.curves)
     rows_below = {"legend": 0.2 * (1 + math.ceil((shown + 3) / COLUMNS)), "notes": 0.14 * len(notes) + 0.02}
-    height = 4.6 + sum(rows_below.values())
+    height = 5.0 + sum(rows_below.values())
     figure = Figure(figsize=(11, height), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(3, panels, height_ratios=[4.6, *rows_below.values()])
+    grid = figure.add_gridspec(3, panels, height_ratios=[5.0, *rows_below.values()])
     axes = [figure.add_subplot(grid[0, n]) for n in range(panels)]
     if study.axis == "rho":
         _trade_off(axes, study, rows)
@@ -204,7 +204,7 @@ def _degrees(panel: Axes) -> None:
     import numpy as np
 
     above = panel.secondary_xaxis("top", functions=(np.degrees, np.radians))
-    above.set_xlabel("in degrees", fontsize="small")
+    above.xaxis.set_major_formatter("{x:g}°")
     above.tick_params(labelsize="small")
 
 
@@ -223,8 +223,10 @@ def _title(figure: Figure, study: Study, rows: Sequence[Row], stamp: str) -> Non
     lines = [study.title, f"{study.setting}; {count} snapshots a point, 95 % intervals"]
     figure.suptitle("\n".join([*lines, *([" "] if stamp else [])]), fontsize="medium")
     if stamp:
-        above = 1 - 0.62 / figure.get_figheight()
-        figure.text(0.5, above, stamp, color="tab:red", ha="center", va="center", weight="bold")
+        above = 1 - 0.6 / figure.get_figheight()
+        figure.text(
+            0.5, above, stamp, color="tab:red", ha="center", va="center", weight="bold", fontsize="small"
+        )
 
 
 def _below(legend: Axes, text: Axes, panels: Sequence[Axes], notes: Sequence[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -14,8 +13,8 @@ Metric = Literal["p_md", "rmse_rad", "ser"]
 METRICS: tuple[Metric, ...] = ("p_md", "rmse_rad", "ser")
 
 KNEE = 1.2
-"""Between curves, symbol error rates above this many times the least one are compared: nearer to it a curve
-is so steep that a symbol error rate says nothing about the other figure."""
+"""Between curves, points above this many times the least P_md or RMSE are compared: nearer to it a curve is
+so steep that the other figure says nothing about the symbol error rate."""
 
 
 def excess(ratio: Estimate) -> float:
@@ -49,35 +48,39 @@ def independent(first: Row | None, second: Row | None, metric: Metric) -> Estima
     return Estimate.of_ratio(first[metric] / second[metric], error)
 
 
-def at_equal_ser(rows: Sequence[Row], metric: Metric, first: str, second: str) -> Estimate | None:
-    """Of the ratios of the curves at equal symbol error rates, the one that may be farthest from 1.
+def between(rows: Sequence[Row], at_equal: Metric, first: str, second: str) -> Estimate | None:
+    """Of the ratios of the symbol error rates at equal P_md or RMSE, the one that may be farthest from 1.
 
-    Taken at the points of the first, with the second interpolated linearly in logarithms; for methods that
-    trade off differently. None when the curves do not overlap above the knee.
+    For methods that trade off differently, taken at the points of the first; the curve of the second is
+    interpolated in logarithms (monotone cubic). None where the curves do not overlap.
     """
+    from scipy.interpolate import PchipInterpolator
+
     mine, theirs = (
-        [row for row in rows if row["name"] == name and row["ser"] and row[metric]]
+        [row for row in rows if row["name"] == name and row["ser"] and row[at_equal]]
         for name in (first, second)
     )
-    theirs.sort(key=lambda row: row["ser"])
-    if not mine or len(theirs) < 2:
+    reference = {math.log(row[at_equal]): row for row in sorted(theirs, key=lambda row: row[at_equal])}
+    if not mine or len(reference) < 2:
         return None
-    least = KNEE * max(min(row["ser"] for row in each) for each in (mine, theirs))
+    knots = list(reference)
+    curve = PchipInterpolator(knots, [math.log(row["ser"]) for row in reference.values()])
+    least = math.log(KNEE * max(min(row[at_equal] for row in each) for each in (mine, theirs)))
     found = []
     for row in mine:
-        for before, after in itertools.pairwise(theirs):
-            if least <= row["ser"] and before["ser"] < row["ser"] <= after["ser"]:
-                found.append(_interpolated(row, before, after, metric))
+        place = math.log(row[at_equal])
+        if not least <= place <= knots[-1]:
+            continue
+        near = [reference[knot] for knot in sorted(knots, key=lambda knot: abs(knot - place))[:2]]
+        slope = float(curve(place, 1))
+        error = math.hypot(
+            _relative(row, "ser"),
+            max(_relative(each, "ser") for each in near),
+            slope * _relative(row, at_equal),
+            slope * max(_relative(each, at_equal) for each in near),
+        )
+        found.append(Estimate.of_ratio(row["ser"] / math.exp(float(curve(place))), error))
     return max(found, key=excess, default=None)
-
-
-def _interpolated(row: Row, before: Row, after: Row, metric: Metric) -> Estimate:
-    steps = [math.log(after[key] / before[key]) for key in ("ser", metric)]
-    slope = steps[1] / steps[0]
-    reference = before[metric] * math.exp(slope * math.log(row["ser"] / before["ser"]))
-    others = [max(_relative(each, key) for each in (before, after)) for key in (metric, "ser")]
-    error = math.hypot(_relative(row, metric), others[0], slope * _relative(row, "ser"), slope * others[1])
-    return Estimate.of_ratio(row[metric] / reference, error)
 
 
 def _relative(row: Row, metric: Metric | str) -> float:

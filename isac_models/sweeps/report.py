@@ -10,7 +10,11 @@ from isac_models.sweeps.claims import WANTED, Check, Finding, Judgement
 from isac_models.sweeps.ratios import Metric
 
 SYMBOLS: Mapping[Metric, str] = {"p_md": "P_md", "rmse_rad": "RMSE", "ser": "SER"}
-PLACES = {"all": ", worst of all ρ", "equal SER": ", worst at equal SER", "without impairment": ""}
+PLACES = {
+    "all": ", worst of all ρ",
+    "equal P_md": ", worst at equal P_md",
+    "equal RMSE": ", worst at equal RMSE",
+}
 PREAMBLE = """\
 Each line is the ratio of a figure of one method to that of another, with its 95 % interval, on the same
 messages, targets and noise. P_md and RMSE are compared at ρ = 1, SER at ρ = 0, unless the line says

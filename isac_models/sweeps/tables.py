@@ -84,9 +84,9 @@ def pair_rows(of: Iterable[Row]) -> list[Row]:
     return found
 
 
-def as_csv(of: Sequence[Row], *, without: Sequence[str] = ("versus",)) -> bytes:
-    """Rows under one line of names; empty where there is no value."""
-    names = [key for key in (of[0] if of else {}) if key not in without]
+def as_csv(of: Sequence[Row]) -> bytes:
+    """Rows under one line of names, without what a cell cannot hold; empty where there is no value."""
+    names = [key for key, value in (of[0] if of else {}).items() if not isinstance(value, Mapping)]
     text = io.StringIO()
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from isac_models.pairing import Estimate
 from isac_models.scenario import Scenario
 from isac_models.sweeps.catalogue import Card, Catalogue
 from isac_models.sweeps.points import Point
@@ -66,10 +67,9 @@ def result_of(point: Point, truth: Truth) -> dict[str, Any]:
         pair: dict[str, Any] = {"common": SNAPSHOTS // 2}
         for key, value in own.items():
             ratio = value / theirs[key]
-            half = (
-                1.96 * ratio * math.hypot(_error(key, value) / value, _error(key, theirs[key]) / theirs[key])
-            )
-            pair[key] = {"ratio": ratio, "low": ratio - half, "high": ratio + half}
+            relative = math.hypot(_error(key, value) / value, _error(key, theirs[key]) / theirs[key])
+            estimate = Estimate.of_ratio(ratio, relative)
+            pair[key] = {"ratio": ratio, "low": estimate.low, "high": estimate.high, "error": estimate.error}
         pair["rmse_rad"] |= {"own": own["rmse_rad"], "other": theirs["rmse_rad"]}
         versus[other.name] = pair
     closed = {"ser": own["ser"], "p_md_genie": 0.8 * own["p_md"], "rmse_bound_rad": 0.9 * own["rmse_rad"]}
@@ -94,5 +94,5 @@ def _error(key: str, value: float) -> float:
 def alike(name: str, point: Point) -> Rates:
     """All methods draw the same curve."""
     rho = point.rho
-    p_md = 0.07 + 0.9 * (1 - rho) ** 8
-    return {"ser": 0.0017 / (1.001 - rho) ** 0.9, "p_md": p_md, "rmse_rad": 0.011 + 0.01 * (1 - rho)}
+    p_md = 0.07 + 0.55 * (1 - rho) ** 2
+    return {"ser": 0.001 / (1.001 - rho) ** 0.9, "p_md": p_md, "rmse_rad": 0.011 + 0.1 * (1 - rho) ** 3}

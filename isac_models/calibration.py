@@ -41,7 +41,7 @@ _known: dict[bytes, Threshold] = {}
 
 @dataclass(frozen=True)
 class Threshold:
-    """A level on the amplitude max |aᴴy|.
+    """A level on the statistic: the amplitude max |aᴴy| of a matched filter, the logit of a network.
 
     `relative_error` is the standard error of the false-alarm probability that it gives, relative to it.
     """

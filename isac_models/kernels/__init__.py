@@ -9,4 +9,13 @@ the kernel alone, so an inlined function from elsewhere would go stale unnoticed
 kernel that takes its vectors from there says so (``uses=lanes``), and the cache is keyed by both files.
 """
 
-MODULES = ("philox", "propagation", "matched_filter", "network_data", "network_weights", "networks", "dictionary")
+MODULES = (
+    "philox",
+    "propagation",
+    "matched_filter",
+    "network_data",
+    "network_weights",
+    "networks",
+    "network_inference",
+    "dictionary",
+)

@@ -119,3 +119,25 @@ def _detection_map(axes: Axes, found: dict[str, Any]) -> None:
     axes.set_aspect("equal")
     missed, hits = sum(found["missed"]), int(counts.sum())
     axes.set_title(f"targets: {hits:,} found, {missed:,} missed")
+
+
+def plot_samples(path: Any, rows: list[dict[str, Any]]) -> None:
+    """RMSE and P_md of the learned receiver over the labelled echoes, beside the two references."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    learned = [row for row in rows if row["method"] == "learned"]
+    for panel, key, label in zip(panels, ("rmse_rad", "p_md"), ("angle RMSE (rad)", "P_md"), strict=True):
+        panel.plot([row["echoes"] for row in learned], [row[key] for row in learned], "o", label="learned")
+        for row, style in zip(rows[:2], ("--", ":"), strict=True):
+            panel.axhline(row[key], ls=style, c="k", label=f"{row['method']}, {row['estimator']}")
+        panel.set_xscale("log")
+        panel.set_xlabel("labelled echoes of targets")
+        panel.set_ylabel(label)
+        panel.grid(alpha=0.3)
+    panels[0].legend()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

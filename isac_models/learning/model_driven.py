@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from isac_models.detection import MatchedFilter
 from isac_models.dictionary import Dictionary, FusedDictionary, WindowedDictionary
 from isac_models.draws import SnapshotRandom
 from isac_models.errors import UserError
@@ -38,8 +39,8 @@ BEST_EVERY = 100
 """Iterations between two looks at the held-out loss of recorded echoes: the best A is kept."""
 INITIAL_VARIANCE = 0.1
 """Variance of the noise on the nominal matrix where the training starts, Sec. IV-B."""
-MISS_COST = 0.012
-"""Cost of a missed target in the recipe `joint`, rad²: that of an angle error of 6.3°."""
+MISS_COST = 0.1
+"""Cost of a missed target in the recipe `joint`, rad²: that of an angle error of 18°."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,9 @@ class ModelDriven:
     """Trains A with Adam on fresh simulated echoes, eq. (13), or through the receiver alone on recorded ones.
 
     settings: as `complete` returns them. Draw i of iteration n is number n · batch + i of its stream, so a
-    training continues from its state alone. Recorded echoes are drawn with replacement; one in five is held
-    out, and the A with the lowest held-out loss is kept, since few echoes are soon learned by heart.
+    training continues from its state alone. Of recorded echoes, those that the nominal receiver finds are
+    drawn with replacement; one in five is held out, and the A with the lowest held-out loss is kept, since
+    few echoes are soon learned by heart.
 
     Raises UserError for a recording that does not serve.
     """
@@ -187,6 +189,8 @@ class ModelDriven:
         loss = self.model.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        if self._recorded is not None:
+            self._keep_norms()
         return loss.item()
 
     def batch(self, start: int, size: int) -> Batch:
@@ -211,6 +215,12 @@ class ModelDriven:
             self._keep_best()
         planes = (self.model.planes if self._recorded is None else self._best).detach().cpu().numpy()
         return np.asarray(planes[0] + 1j * planes[1], np.complex64)
+
+    def _keep_norms(self) -> None:
+        """Every column keeps the nominal norm √K: a fixed sector would else teach A where targets may be."""
+        planes = self.model.planes.detach()
+        norms = planes.square().sum(dim=(0, 1)).sqrt()
+        planes.mul_(math.sqrt(self.scenario.antennas) / norms)
 
     def _keep_best(self) -> None:
         loss = self.held_out()
@@ -267,22 +277,40 @@ class ModelDriven:
 
     def facts(self) -> dict[str, Any]:
         """What an artifact's header says beyond the settings."""
-        degrees = {"sector_mean_deg": self.sectors.mean, "sector_span_deg": self.sectors.span}
-        return {key: [round(math.degrees(edge), 9) for edge in edges] for key, edges in degrees.items()}
+        mean, span = self.sectors.mean, self.sectors.span
+        facts: dict[str, Any] = {}
+        if self._set_aside is not None:
+            low, high = self._set_aside.sectors()
+            mean, span = _range((low + high) / 2), _range(high - low)
+            self.matrix()  # looks whether the last is the best
+            facts["held_out_loss"] = self._best_loss
+        degrees = {"sector_mean_deg": mean, "sector_span_deg": span}
+        return facts | {k: [round(math.degrees(edge), 9) for edge in edges] for k, edges in degrees.items()}
+
+
+def _range(values: Values) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
 
 
 def _recorded(
     scenario: Scenario, paths: Sequence[str] | None
 ) -> tuple[RecordedBatch | None, RecordedBatch | None]:
-    """Recorded echoes to train on and those held out; None and None without recordings."""
+    """Recorded echoes to train on and those held out; None and None without recordings.
+
+    Only echoes that the nominal matched filter finds: the others say little of the array.
+    """
     if not paths:
         return None, None
     echoes = load_echoes(paths, scenario)
-    count = len(echoes.echo)
-    if count < 2 * HELD_OUT_SHARE:
-        raise UserError(
-            f"{', '.join(paths)}: {count} echoes of targets, at least {2 * HELD_OUT_SHARE} are needed"
-        )
-    whole = RecordedBatch(echoes.echo, echoes.angle, echoes.sector, scenario.grid_size)
+    found = np.zeros(len(echoes.echo), np.bool_)
+    for sector in np.unique(echoes.sector, axis=0):
+        rows = np.flatnonzero((echoes.sector == sector).all(axis=1))
+        searched = scenario.replace(target_sector=(float(sector[0]), float(sector[1])))
+        found[rows] = MatchedFilter(searched).detect(echoes.echo[rows]).detected
+    count = int(found.sum())
+    least = 2 * HELD_OUT_SHARE
+    if count < least:
+        raise UserError(f"{', '.join(paths)}: {count} targets were found, at least {least} are needed")
+    whole = RecordedBatch(echoes.echo[found], echoes.angle[found], echoes.sector[found], scenario.grid_size)
     aside = np.arange(count) % HELD_OUT_SHARE == HELD_OUT_SHARE - 1
     return whole.select(np.flatnonzero(~aside)), whole.select(np.flatnonzero(aside))

@@ -136,13 +136,17 @@ class RecordedBatch:
         if echo.ndim != 2 or angle.shape != echo.shape[:1]:
             raise UserError(f"echoes {echo.shape} and angles {angle.shape} must be (n, K) and (n,)")
         edges = np.broadcast_to(np.asarray(sector, np.float64), (len(echo), 2))
-        self.echo, self.angle = echo, angle
+        self.echo, self.angle, self._edges = echo, angle, edges
         self.low, self.high = window(grid_size, edges[:, 0], edges[:, 1])
+
+    def sectors(self) -> tuple[Values, Values]:
+        """Low and high edge of the sector of each echo, radians (n,)."""
+        return self._edges[:, 0], self._edges[:, 1]
 
     def select(self, rows: Values) -> RecordedBatch:
         """The batch of the echoes of these numbers (m,)."""
         part: RecordedBatch = object.__new__(RecordedBatch)
-        part.echo, part.angle = self.echo[rows], self.angle[rows]
+        part.echo, part.angle, part._edges = self.echo[rows], self.angle[rows], self._edges[rows]
         part.low, part.high = self.low[rows], self.high[rows]
         return part
 

@@ -153,11 +153,13 @@ def test_the_best_matrix_on_held_out_echoes_is_kept(recording: str) -> None:
     kept = one.matrix()
     with torch.no_grad():
         one.model.planes.copy_(torch.tensor(np.stack([kept.real, kept.imag])))
-    assert one.held_out() == min(losses)
+    assert one.held_out() == min(losses) == one.facts()["held_out_loss"]
+    assert one.facts()["sector_mean_deg"] == pytest.approx([-30, -30])
+    assert one.facts()["sector_span_deg"] == pytest.approx([20, 20])
 
 
 def test_training_on_recorded_echoes_continues_bit_for_bit(recording: str) -> None:
-    settings = {"from_recording": recording, "iterations": 300, "learning_rate": 3e-3}
+    settings: dict[str, Any] = {"from_recording": recording, "iterations": 300, "learning_rate": 3e-3}
     whole, resumed = task(**settings), task(**settings)
     train(whole, 0, 150)
     resumed.load_state(whole.state())

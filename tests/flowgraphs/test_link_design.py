@@ -135,6 +135,29 @@ def test_the_table_names_the_trained_model_and_warnings_are_lines(run: Run) -> N
     assert err.count("\n") == 1
 
 
+def test_networks_make_the_whole_link(run: Run) -> None:
+    arguments = (*SHORT, "--artifact", "n.safetensors", "--rho", "1")
+    found = measured(run, *arguments, "--record", "r.isac")
+    assert {role: found[role] for role in NEURAL} == NEURAL
+    assert [each["kind"] for each in found["artifacts"]] == ["neural"]
+    assert found["theory"]["p_md_genie"] > 0
+    assert (found["theory"]["ser"], found["theory"]["rmse_bound_rad"]) == (None, None)
+    offline = evaluate(
+        SCENARIO, method="neural", artifact=neural(SCENARIO), rho=1.0, snapshots=20_000, theory=False
+    ).to_dict()
+    for key in ("ser", "ber", "p_md", "p_fa", "threshold", "estimator"):
+        assert found[key] == offline[key]
+    # The recording says for which ρ the networks of the detector are.
+    again = measured(run, "r.isac", "--artifact", "n.safetensors", main=isac_replay.main)
+    assert (again["p_md"], again["p_fa"]) == (found["p_md"], found["p_fa"])
+    status, _, err = run(*SHORT, "--artifact", "n.safetensors", "--rho", "0.5")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "ω_r 0, 1" in err
+    text = run(*arguments)[1]
+    assert "genie" in text
+    assert "bound:" not in text
+
+
 def test_processes_use_the_trained_model(run: Run) -> None:
     arguments = (*SHORT, "--artifact", "a.safetensors")
     threads, processes = (measured(run, *arguments, "--transport", way) for way in ("inproc", "ipc"))
@@ -151,6 +174,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a damaged file": ("--artifact cut.safetensors", "cut off"),
     "no use for a model": ("--precoder baseline --artifact a.safetensors", "--artifact has no effect on"),
     "no use for the truth": ("--artifact a.safetensors --known-array", "--known-array has no effect on"),
+    "phase of networks": ("--artifact n.safetensors --rho 1 --phi 1", "--phi has no effect on"),
+    "estimator of networks": ("--artifact n.safetensors --rho 1 --estimator softmax", "estimator"),
     "estimator": ("--artifact a.safetensors --estimator mean", "argmax"),
 }
 

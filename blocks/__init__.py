@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from blocks.message_sink import MessageSink
     from blocks.message_source import MessageSource
     from blocks.miso_channel import MisoChannel
+    from blocks.neural_demodulator import NeuralDemodulator
+    from blocks.neural_detector import NeuralDetector
+    from blocks.neural_encoder import NeuralEncoder
+    from blocks.neural_precoder import NeuralPrecoder
     from blocks.paired_sensing_metrics import PairedSensingMetrics
     from blocks.precoder import Precoder
     from blocks.qam_encoder import QamEncoder
@@ -37,6 +41,10 @@ __all__ = [
     "MessageSink",
     "MessageSource",
     "MisoChannel",
+    "NeuralDemodulator",
+    "NeuralDetector",
+    "NeuralEncoder",
+    "NeuralPrecoder",
     "PairedSensingMetrics",
     "Precoder",
     "QamEncoder",

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -135,7 +136,16 @@ class NeuralDemodulator:
         return decided
 
 
-def neural_system(artifact: Artifact, scenario: Scenario, omega: float) -> System:
+@dataclass(frozen=True)
+class NeuralSystem(System):
+    """The networks of one ω_r."""
+
+    detector: NeuralDetector
+    encoder: NeuralEncoder
+    demodulator: NeuralDemodulator
+
+
+def neural_system(artifact: Artifact, scenario: Scenario, omega: float) -> NeuralSystem:
     """The networks that a neural artifact holds for ω_r = `omega`, for a scenario that it fits.
 
     Raises UserError for an ω_r that it was not trained for, and for one that no system can be made of.
@@ -159,7 +169,7 @@ def neural_system(artifact: Artifact, scenario: Scenario, omega: float) -> Syste
     echo[np.arange(antennas), 2 * np.arange(antennas)] = radar_scale
     echo[antennas + np.arange(antennas), 2 * np.arange(antennas) + 1] = radar_scale
     sector = np.concatenate([np.zeros(2 * antennas), prior[:2]])
-    return System(
+    return NeuralSystem(
         beam,
         NeuralDetector(found["presence"].folded(echo, sector), found["angle"].folded(echo, sector), scenario),
         NeuralEncoder(found["encoder"], scenario.order),

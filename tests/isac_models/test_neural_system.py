@@ -96,7 +96,7 @@ def test_every_decision_is_that_of_the_torch_networks(row: int, changes: dict[st
     expected = Reference(artifact, scenario, row)
     message = np.arange(scenario.order, dtype=np.uint8)[::-1]
     np.testing.assert_allclose(system.points(scenario), expected.points(), rtol=1e-6)
-    np.testing.assert_array_equal(system.encoder.encode(message), system.points(scenario)[::-1])  # type: ignore[union-attr]
+    np.testing.assert_array_equal(system.encoder.encode(message), system.points(scenario)[::-1])
     np.testing.assert_allclose(system.beam, expected.beam(), rtol=1e-9)
 
     echo = noise(1, 1000, scenario.antennas)
@@ -111,7 +111,6 @@ def test_every_decision_is_that_of_the_torch_networks(row: int, changes: dict[st
 
     received, csi = 5 * noise(2, 20_000), 4 * noise(3, 20_000)
     logits = expected.decide(received, csi)
-    assert system.demodulator is not None
     decided = system.demodulator.decide(received, csi)
     assert decided.dtype == np.uint8
     margin = logits.max(axis=1) - logits[np.arange(len(logits)), decided]
@@ -128,7 +127,6 @@ def test_a_decision_does_not_depend_on_how_the_stream_is_cut() -> None:
     for field in ("detected", "angle", "statistic"):
         together = np.concatenate([getattr(part, field) for part in parts])
         np.testing.assert_array_equal(together, getattr(whole, field))
-    assert system.demodulator is not None
     decide = system.demodulator.decide
     pieces = [decide(received[:1234], csi[:1234]), decide(received[1234:], csi[1234:])]
     np.testing.assert_array_equal(np.concatenate(pieces), decide(received, csi))
@@ -258,7 +256,7 @@ def test_networks_that_send_nothing_are_refused(name: str) -> None:
 def test_a_message_beyond_the_order_and_a_tiny_false_alarm_are_refused() -> None:
     system = neural_system(scaled(SCENARIO), SCENARIO, 0.4)
     with pytest.raises(UserError, match="message 4 must be below the order 4"):
-        system.encoder.encode(np.array([1, 4], np.uint8))  # type: ignore[union-attr]
+        system.encoder.encode(np.array([1, 4], np.uint8))
     scenario = SCENARIO.replace(false_alarm=0.5 * LEAST_ABOVE / MOST_SAMPLES)
     with pytest.raises(UserError, match=r"false_alarm .* samples of noise"):
         _ = neural_system(scaled(scenario), scenario, 0.4).detector.threshold

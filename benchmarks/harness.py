@@ -23,7 +23,7 @@ TRAINING = "benchmarks/reference/train_torch.py"
 FROZEN = {
     DENSE: "2f075039428bbaf4a5ac03b30a37a613461f6ff60907a5868bb6a6b28396cb59",
     SECTOR: "8d8a8f5ea302291b00d6c16100e861d8a7b17ed785705f96fb964ad87da0472e",
-    TRAINING: "56b55f8e84ef9bc0358d1b6a757ac39c734058520560ec252e9b443f26e2c58f",
+    TRAINING: "3c9362ee48a9add420aad41239e9ef3db4421779fff3b30465feed8b287d6597",
 }
 
 Result = dict[str, Any]

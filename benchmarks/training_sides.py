@@ -90,7 +90,7 @@ def _copy() -> float:
     return float(rounds * (data.size // (8 * WIDTH)) * 10 * WIDTH * 4)
 
 
-@njit(nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _chains(out: Any, rounds: Any) -> None:
     factor = splat(np.float32(0.999))
     a = load(out, 0)
@@ -107,7 +107,7 @@ def _chains(out: Any, rounds: Any) -> None:
     store(out, 0, add(add(add(a, b), add(c, d)), add(add(e, f), add(g, h))))
 
 
-@njit(nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _sweep(data: Any, rounds: Any) -> None:
     for _ in range(rounds):
         for i in range(0, data.size, 8 * WIDTH):

@@ -38,10 +38,12 @@ adam = torch.optim.Adam([A], lr=1e-3)
 
 
 def uniform(low: float, high: float) -> torch.Tensor:
+    """U[low, high) for every snapshot."""
     return low + (high - low) * torch.rand(B, generator=generator)
 
 
 def iteration() -> float:
+    """One whole iteration; its loss."""
     centre = uniform(math.radians(-60), math.radians(60))
     half = uniform(math.radians(10), math.radians(20)) / 2
     theta = centre + half * uniform(-1, 1)

@@ -23,7 +23,7 @@ TRAINING = "benchmarks/reference/train_torch.py"
 FROZEN = {
     DENSE: "2f075039428bbaf4a5ac03b30a37a613461f6ff60907a5868bb6a6b28396cb59",
     SECTOR: "8d8a8f5ea302291b00d6c16100e861d8a7b17ed785705f96fb964ad87da0472e",
-    TRAINING: "3c9362ee48a9add420aad41239e9ef3db4421779fff3b30465feed8b287d6597",
+    TRAINING: "9743b0c40ddbad6bd7912ff424f7bf87f37ede3da67625e853aa864660ec0056",
 }
 
 Result = dict[str, Any]

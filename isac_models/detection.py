@@ -137,7 +137,8 @@ class MatchedFilter:
     def _between(self, place: Values) -> Values:
         """Angles at fractional columns (n,): the grid is uniform."""
         step = (self.angles[-1] - self.angles[0]) / max(self.angles.size - 1, 1)
-        return (self.angles[0] + step * place.astype(np.float64)).astype(place.dtype)
+        angles: Values = (self.angles[0] + step * place.astype(np.float64)).astype(place.dtype)
+        return angles
 
 
 def _vertex(power: Values) -> Values:
@@ -145,7 +146,8 @@ def _vertex(power: Values) -> Values:
     best = power.argmax(axis=1)
     last = power.shape[1] - 1
     if last < 2:
-        return best.astype(power.dtype)
+        only: Values = best.astype(power.dtype)
+        return only
     middle = np.clip(best, 1, last - 1)
     left, centre, right = (np.take_along_axis(power, (middle + i)[:, None], 1)[:, 0] for i in (-1, 0, 1))
     bend = left - 2 * centre + right

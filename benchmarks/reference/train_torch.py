@@ -61,7 +61,7 @@ def iteration() -> float:
     g = torch.softmax((y @ conjugate).abs() * b, dim=1)
     loss = (g @ grid - theta).square().mean()
     adam.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     adam.step()
     return loss.item()
 

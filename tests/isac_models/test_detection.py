@@ -12,7 +12,7 @@ from scipy import stats
 from isac_models.array import hardware, nominal_array, steering_matrix
 from isac_models.beamforming import baseline_beam
 from isac_models.constellation import Constellation
-from isac_models.detection import MatchedFilter
+from isac_models.detection import Estimator, MatchedFilter
 from isac_models.draws import SnapshotRandom
 from isac_models.errors import UserError
 from isac_models.grid import angle_grid
@@ -129,9 +129,10 @@ def test_interpolation_finds_an_angle_between_grid_points(grid_size: int) -> Non
     step = math.pi / (grid_size - 1)
     angle = np.linspace(low + step, high - step, 301)
     echo = 10 * hardware(scenario).receive.steering(angle, np.complex128)
+    names: tuple[Estimator, ...] = ("argmax", "interpolated")
     error = {
-        estimator: np.abs(MatchedFilter(scenario, estimator=estimator).detect(echo).angle - angle).max()
-        for estimator in ("argmax", "interpolated")
+        name: np.abs(MatchedFilter(scenario, estimator=name).detect(echo).angle - angle).max()
+        for name in names
     }
     assert error["argmax"] > 0.45 * step
     assert error["interpolated"] < 0.12 * step
@@ -154,7 +155,8 @@ def test_interpolation_stays_in_the_sector_and_next_to_the_largest() -> None:
 def test_a_coarse_grid_with_interpolation_measures_angles_like_a_fine_one() -> None:
     """N = 156 with the vertex against N = 500 with argmax, same beam and draws: RMSE of found targets."""
     found = {}
-    for grid_size, estimator in ((500, "argmax"), (156, "argmax"), (156, "interpolated")):
+    runs: list[tuple[int, Estimator]] = [(500, "argmax"), (156, "argmax"), (156, "interpolated")]
+    for grid_size, estimator in runs:
         scenario = Scenario.preset("ideal").replace(grid_size=grid_size)
         beam = baseline_beam(scenario.replace(grid_size=500), 1.0).astype(np.complex64)
         transmitted = precode(np.ones(100_000, np.complex64), beam)

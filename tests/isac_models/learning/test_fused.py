@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
@@ -9,7 +11,7 @@ from threadpoolctl import threadpool_info
 from isac_models.learning import fused
 from isac_models.learning.fused import FusedPass
 from isac_models.learning.objective import Objective
-from isac_models.learning.sensing_batch import RecordedBatch, SimulatedBatch, initial_matrix
+from isac_models.learning.sensing_batch import Batch, Chunk, RecordedBatch, SimulatedBatch, initial_matrix
 from isac_models.scenario import Scenario
 
 SCENARIO = Scenario.preset("impaired").replace(antennas=6, grid_size=61)
@@ -35,7 +37,7 @@ def test_one_engine_takes_batches_of_any_size_and_kind_in_turn() -> None:
     engine = FusedPass(SCENARIO, Objective(), threads=2)
     random = np.random.default_rng(1)
     echo = random.normal(size=(30, 6)) + 1j * random.normal(size=(30, 6))
-    batches = [
+    batches: list[Batch] = [
         SimulatedBatch(SCENARIO, 1, "training", 0, 6000),
         RecordedBatch(echo, np.full(30, -0.5), (-0.7, -0.3), 61),
         SimulatedBatch(SCENARIO, 1, "training", 0, 10),
@@ -68,7 +70,7 @@ def test_the_threads_of_the_blas_are_given_back() -> None:
 
 def test_a_failing_chunk_raises_where_the_pass_was_called() -> None:
     class Broken(SimulatedBatch):
-        def chunk(self, first: int, count: int, dtype: object = np.float32) -> object:  # type: ignore[override]
+        def chunk(self, first: int, count: int, dtype: Any = np.float32) -> Chunk:
             if first:
                 raise RuntimeError("no more draws")
             return super().chunk(first, count, np.float32)

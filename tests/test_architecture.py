@@ -214,7 +214,8 @@ def test_help_answers_without_loading_what_it_does_not_need(tmp_path: Path) -> N
     assert not libraries_tried(tmp_path, "--help") & heavy
 
 
-def test_the_baseline_link_runs_without_torch(tmp_path: Path) -> None:
-    tried = libraries_tried(tmp_path, "--scenario", "ideal", "--snapshots", "4096", "--json")
+@pytest.mark.parametrize("precoder", ["baseline", "learned"])
+def test_the_link_runs_without_torch(tmp_path: Path, precoder: str) -> None:
+    tried = libraries_tried(tmp_path, "--precoder", precoder, "--snapshots", "4096", "--json")
     assert "blocks" in tried
     assert not tried & {"matplotlib", "torch"}

@@ -1,1 +1,1 @@
-"""Shipped artifacts: trained models that are loaded by name, without the suffix (see `isac_models.artifact`)."""
+"""Shipped trained models, loaded by their names without the suffix (see `isac_models.artifact`)."""

@@ -41,7 +41,7 @@ def tiles(given: dict[str, np.ndarray]) -> np.ndarray:
     """The kernel's tiles, as rows over all their places."""
     count = len(given["mean"])
     made = np.full((-(-count // TILE), (networks.MATRICES + 8 * K) * TILE), np.nan, np.float32)
-    network_data.fill(
+    network_data.fill(  # type: ignore[call-arg]
         made, *given.values(), single(np.array(SECTOR)), SCALE, *map(single, SEND), *map(single, RECEIVE)
     )
     return made.reshape(len(made), -1, TILE).transpose(1, 0, 2).reshape(networks.MATRICES + 8 * K, -1)

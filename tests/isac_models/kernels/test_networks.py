@@ -1,4 +1,4 @@
-"""The gradient kernel alone: closed forms, finite differences, padding; torch compares in test_neural_engine."""
+"""The gradient kernel alone: closed forms, finite differences, padding; test_neural_engine has torch."""
 
 from __future__ import annotations
 
@@ -93,10 +93,9 @@ def test_the_gradient_points_where_the_loss_falls_as_it_says(step: int) -> None:
 @pytest.mark.parametrize("step", [1, 2])
 def test_what_fills_up_the_last_tile_does_not_count(step: int) -> None:
     tiles = draws(step=step)
-    spoiled = tiles.copy().reshape(len(tiles), -1, networks.TILE)
-    left = COUNT % networks.TILE
-    spoiled[-1, :, left:] = 3.0  # finite, as the contract says; a message that exists
-    spoiled = spoiled.reshape(len(tiles), -1)
+    spoiled = tiles.copy()
+    # Finite, as the contract says; a message that exists.
+    spoiled.reshape(len(tiles), -1, networks.TILE)[-1, :, COUNT % networks.TILE :] = 3.0
     for one, other in zip(
         gradient(parameters(), 0.6, step, tiles), gradient(parameters(), 0.6, step, spoiled), strict=True
     ):

@@ -112,6 +112,7 @@ class Catalogue:
             for each in self.cards
             if each.kind == "neural"
             and each.scenario.order == scenario.order
+            and each.scenario.comm_gain == scenario.comm_gain
             and _same_system(each.scenario, scenario)
         ]
         for each in sorted(fitting, key=_preference):
@@ -125,7 +126,7 @@ def _preference(each: Card) -> tuple[bool, int, int, float]:
 
 
 def _same_system(one: Scenario, other: Scenario) -> bool:
-    """Whether hardware and powers are the same; sectors and grid aside."""
+    """Whether hardware and radar powers are the same; sectors and grid aside."""
     from isac_models.artifact_fit import same_hardware
 
     powers = ("noise_power", "radar_gain", "transmit_energy")

@@ -140,8 +140,8 @@ def _curves(study: Study, rows: Sequence[Row]) -> list[tuple[str, Style, list[Ro
     spare = iter(OTHERS)
     for curve in study.curves:
         own = sorted((row for row in rows if row["name"] == curve.name), key=lambda row: row["value"])
-        style = STYLES.get(curve.name) or (next(spare, OTHERS[-1]) if curve.shown else {})
-        if curve.shown and own:
+        if own:
+            style = STYLES.get(curve.name) or next(spare, OTHERS[-1])
             found.append((f"{curve.label} ({_false_alarms(own)})", style, own))
     return found
 

@@ -56,7 +56,7 @@ class Curve:
     name: str
     label: str
     shown: bool = True
-    """False for one that only others are compared with."""
+    """False for one that has no points of its own: others are compared with it."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +225,7 @@ class _Cast:
         known = () if self.ideal else (self.known,)
         references = (self.baseline, *known, self.known_softmax)
         yield self.baseline, known
-        yield from ((each, ()) for each in (*known, self.known_softmax))
+        yield from ((each, ()) for each in known)
         yield self.best, (self.baseline, *known)
         for n, contender in enumerate(self.learned):
             yield contender, (*references, *self.learned[:n])

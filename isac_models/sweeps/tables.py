@@ -24,13 +24,12 @@ DIGITS = 6
 
 def rows(study: Study, results: Mapping[str, Result]) -> list[Row]:
     """A row for every point of a study that has a result, by the key of its point."""
-    labels = {curve.name: curve for curve in study.curves}
+    labels = {curve.name: curve.label for curve in study.curves}
     found = []
     for value, point in study.points:
         result = results.get(point.key)
         if result is not None:
-            curve = labels[point.contender.name]
-            found.append({"label": curve.label, "shown": curve.shown, **_row(study, value, point, result)})
+            found.append({"label": labels[point.contender.name], **_row(study, value, point, result)})
     return found
 
 

@@ -72,7 +72,7 @@ def test_a_figure_is_measured_drawn_and_judged(
     with (out / "fig4.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["name"] for row in rows} == {
-        *("baseline", "known", "known-softmax", "best", "learned-500", "learned-156"),
+        *("baseline", "known", "best", "learned-500", "learned-156"),
     }
     assert {row["rho"] for row in rows} == {"0.4", "1.0"}
     for row in rows:
@@ -165,7 +165,7 @@ def test_ctrl_c_says_how_to_go_on(
     )
     assert "isac_models.figures fig3 --out" in said
     assert run("fig3") == 0
-    assert count == 3 + 8 - 2
+    assert count == 3 + 6 - 2
 
 
 def test_what_fails_on_the_way_is_one_line(

@@ -63,6 +63,7 @@ def test_networks_are_found_by_width_with_their_omegas(tmp_path: Path) -> None:
     for hidden, omega in ((7, (0.0, 1.0)), (5, (1.0, 0.0, 0.4)), (6, (0.0,))):
         save(tmp_path / f"{hidden}.safetensors", neural(IMPAIRED, hidden, omega))
     save(tmp_path / "order.safetensors", neural(IMPAIRED.replace(order=16), 9, (0.0,)))
+    save(tmp_path / "snr.safetensors", neural(IMPAIRED.replace(snr_comm_db=10), 9, (0.0,)))
     found = Catalogue([tmp_path], print).neural(IMPAIRED.replace(grid_size=156))
     assert [(card.hidden, card.omegas) for card in found] == [
         (5, (0.0, 0.4, 1.0)),

@@ -18,7 +18,7 @@ help:
 	@echo "make bench  measure speed against the reference scripts"
 	@echo "make clean  remove everything that these targets made"
 
-link: $(VENV)/.link-installed $(VENV)/.kernels-compiled
+link: $(VENV)/.link-installed $(VENV)/.link-kernels-compiled
 	@mkdir -p out
 	$(BIN)/python flowgraphs/isac_link.py --compare --scenario impaired --file $(PICTURE) --out out/received.png --plot out/link.png
 
@@ -61,7 +61,12 @@ $(VENV)/.dev-installed: $(VENV)/.link-installed
 	@$(PIP) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-$(VENV)/.kernels-compiled: $(VENV)/.link-installed $(wildcard isac_models/kernels/*.py)
-	@echo "Compiling the kernels (once)"
+$(VENV)/.link-kernels-compiled: $(VENV)/.link-installed $(wildcard isac_models/kernels/*.py)
+	@echo "Compiling the kernels of the link (once)"
+	@$(BIN)/python -m isac_models.kernels link
+	@touch $@
+
+$(VENV)/.kernels-compiled: $(VENV)/.link-kernels-compiled
+	@echo "Compiling the kernels of training (once)"
 	@$(BIN)/python -m isac_models.kernels
 	@touch $@

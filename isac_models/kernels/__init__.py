@@ -9,6 +9,8 @@ the kernel alone, so an inlined function from elsewhere would go stale unnoticed
 kernel that takes its vectors from there says so (``uses=lanes``), and the cache is keyed by both files.
 """
 
+LINK = ("philox", "propagation", "matched_filter")
+"""What a link without networks runs."""
 MODULES = (
     "philox",
     "propagation",

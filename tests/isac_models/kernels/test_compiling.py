@@ -46,6 +46,13 @@ def test_every_kernel_is_listed_when_compiled() -> None:
     assert len(names) == len(lines)
 
 
+def test_the_kernels_of_the_link_are_compiled_alone() -> None:
+    names = {
+        line.split()[0].partition(".")[0] for line in run("-m", "isac_models.kernels", "link").splitlines()
+    }
+    assert names == {"philox", "propagation", "matched_filter"}
+
+
 @pytest.mark.parametrize("kind", ["a file", "damaged"])
 def test_an_unusable_cache_costs_time_only(tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "cache"

@@ -20,8 +20,11 @@ from isac_models.sweeps.store import Result, Store
 
 CONNECTING = 15
 """Seconds that a given cluster has to answer, and then to show a worker."""
-ENVIRONMENT = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 30}
-"""Dask has workers give every freed array back to the system, which costs as much as the mathematics here."""
+ENVIRONMENT = {
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 1 << 30,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 1 << 25,
+}
+"""Dask has workers give every freed array back to the system, which costs a third of their time here."""
 Progress = Callable[[int, int], None]
 """Called with the number of finished tasks and of all."""
 

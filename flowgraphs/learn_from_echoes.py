@@ -13,16 +13,19 @@ knows the true one. Writes samples.csv and samples.png.
 import argparse
 import csv
 import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import interrupts  # noqa: F401 - first: Ctrl-C may come while the rest loads
 from isac_link_options import run_program
+from isac_models.errors import UserError
 from isac_models.options import Parser, add_scenario_options, count, scenario_from, whole
 from isac_models.scenario import Scenario
 
 SNAPSHOTS = 1_000_000
 """Of each measurement: P_md to about 1 %, RMSE to about 1 %."""
+FEWEST = 50
 SETTINGS: dict[str, Any] = {"recipe": "cosine", "learning_rate": 2e-3, "iterations": 4000, "batch": 2000}
 RATES = ("p_md", "p_fa", "rmse_rad", "rmse_rad_low", "rmse_rad_high")
 COLUMNS = ("echoes", "repeat", "method", "estimator", *RATES)
@@ -32,18 +35,23 @@ def main() -> int:
     """Record, train and measure for each number of echoes."""
     options = parse()
     scenario = scenario_from(options)
-    options.out.mkdir(parents=True, exist_ok=True)
-    from isac_models.array import hardware, steering_matrix
-    from isac_models.grid import angle_grid
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {options.out}: {error.strerror}") from None
+    from isac_models.methods import true_steering
 
-    true = steering_matrix(hardware(scenario).receive, angle_grid(scenario.grid_size))
+    true = true_steering(scenario)
     rows = [
         measure(scenario, "nominal array", None, "softmax"),
         measure(scenario, "true array", true, "softmax"),
     ]
-    for echoes in options.echoes:
-        for repeat in range(options.repeats):
-            recording = options.out / "echoes.isacrec"
+    recording = options.out / "echoes.isacrec"
+    with (options.out / "samples.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
+        table.writeheader()
+        table.writerows(rows)
+        for echoes, repeat in product(options.echoes, range(options.repeats)):
             record(scenario, recording, echoes, options.seed + repeat)
             try:
                 matrix = learn(scenario, recording, echoes, options.seed, options.threads)
@@ -51,11 +59,9 @@ def main() -> int:
                 recording.unlink(missing_ok=True)
             found = measure(scenario, "learned", matrix, "softmax")
             rows.append(found | {"echoes": echoes, "repeat": repeat})
+            table.writerow(rows[-1])
+            file.flush()  # what was measured stays when the rest is stopped
             show(rows[-1])
-    with (options.out / "samples.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
-        table.writeheader()
-        table.writerows(rows)
     from link_plot import plot_samples
 
     plot_samples(options.out / "samples.png", rows)
@@ -74,7 +80,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=count, default=3, metavar="N", help="recordings of each length")
     parser.add_argument("--threads", type=count, default=2, metavar="N")
     parser.add_argument("--seed", type=whole, default=1, metavar="N")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if min(options.echoes) < FEWEST:
+        parser.error(f"--echoes {min(options.echoes)}: at least {FEWEST}, so that enough targets are found")
+    return options
 
 
 def record(scenario: Scenario, path: Path, echoes: int, seed: int) -> None:

@@ -98,6 +98,14 @@ def _sectors(artifact: Artifact, scenario: Scenario) -> list[str]:
         own: Sector = getattr(artifact.scenario, key)
         low, high = map(math.degrees, sector)
         values = {"mean": (low + high) / 2, "span": high - low}
+        recorded = artifact.training.get("recorded_sectors_deg")
+        if isinstance(recorded, list):
+            if key == "target_sector" and not any(
+                (edges := _range(each)) and np.allclose(edges, (low, high), rtol=0, atol=ROUNDING)
+                for each in recorded
+            ):
+                found.append(f"on echoes of other sectors than the {key} {_plain(low)}° … {_plain(high)}°")
+            continue
         drawn = key == "target_sector" or artifact.kind == "model-driven"
         if not drawn or None in ranges.values():
             if not np.allclose(np.degrees(own), np.degrees(sector), rtol=0, atol=ROUNDING):

@@ -150,9 +150,8 @@ class WindowedDictionary(Dictionary):
     """
 
     def loss(self, batch: Batch) -> Tensor:
-        """As in `Dictionary`; the batch runs in parts that bound the memory."""
-        widest = batch.chunk(0, batch.size, NUMPY[self.dtype])
-        count = max(1, CHUNK_ELEMENTS // (self.scenario.antennas * int((widest.high - widest.low).max())))
+        """As in `Dictionary`; the batch runs in parts, each drawn and gathered on its own."""
+        count = max(1, CHUNK_ELEMENTS // (self.scenario.antennas * self.scenario.grid_size))
         total = torch.zeros((), dtype=self.dtype, device=self.planes.device)
         for first in range(0, batch.size, count):
             chunk = batch.chunk(first, min(count, batch.size - first), NUMPY[self.dtype])

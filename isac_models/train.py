@@ -204,14 +204,16 @@ def _summary(session: Session) -> list[str]:
 
     task, progress, path = session.task, session.progress, shlex.quote(str(session.folder.artifact))
     early = f" of {session.total:,}, flat before the end" * (progress.steps < session.total)
-    precoder = "learned" if task.kind == "model-driven" else "neural"
+    use = "--precoder learned" if task.kind == "model-driven" else "--precoder neural"
+    if task.settings.get("from_recording"):
+        use = "--detector learned"  # echoes teach the receiver: of the beam they say too little
     scenario = shlex.join(scenario_arguments(task.scenario))
     losses = f"loss {progress.loss:.4g}, held-out loss {progress.held_out_loss:.4g}"
     steps = f"{progress.steps:,} iterations{early}"
     return [
         f"{task.kind} trained in {duration(progress.seconds)}: {steps}, {losses}",
         f"written: {path}",
-        f"use it:  python flowgraphs/isac_link.py {scenario} --precoder {precoder} --artifact {path}",
+        f"use it:  python flowgraphs/isac_link.py {scenario} {use} --artifact {path}",
     ]
 
 

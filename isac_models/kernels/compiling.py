@@ -43,10 +43,11 @@ class Compiled:
 COMPILED: list[Compiled] = []
 
 
-def kernel(*arguments: Any, uses: ModuleType | None = None) -> Callable[[F], F]:
+def kernel(*arguments: Any, uses: ModuleType | None = None, label: str = "") -> Callable[[F], F]:
     """Compile a function of these argument types that returns nothing.
 
     `uses`: a module whose functions the kernel inlines; the cache then tells that module's versions apart.
+    `label`: what tells a function that is compiled more than once from itself in `COMPILED`.
 
     Multiplications and additions may fuse; their order stays as written. The machine code is kept in numba's
     cache directory. Where none is writable, or the cache is damaged, it is compiled for this process alone.
@@ -67,7 +68,7 @@ def kernel(*arguments: Any, uses: ModuleType | None = None) -> Callable[[F], F]:
             compiled = numba.njit(signature, cache=False, **options)(function)
             cached = False
         COMPILED.append(
-            Compiled(f"{function.__module__}.{function.__name__}", time.perf_counter() - start, cached)
+            Compiled(f"{function.__module__}.{function.__name__}{label}", time.perf_counter() - start, cached)
         )
         return compiled  # type: ignore[no-any-return]
 

@@ -359,7 +359,7 @@ def _signatures(real: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
 
 _SENSING_32, _RECEIVER_32 = _signatures(types.float32)
 _SENSING_64, _RECEIVER_64 = _signatures(types.float64)
-sensing_pass_32 = kernel(*_SENSING_32, uses=lanes)(sensing_pass)
-receiver_pass_32 = kernel(*_RECEIVER_32, uses=lanes)(receiver_pass)
-sensing_pass_64 = kernel(*_SENSING_64, uses=lanes)(sensing_pass)
-receiver_pass_64 = kernel(*_RECEIVER_64, uses=lanes)(receiver_pass)
+sensing_pass_32 = kernel(*_SENSING_32, uses=lanes, label="_32")(sensing_pass)
+receiver_pass_32 = kernel(*_RECEIVER_32, uses=lanes, label="_32")(receiver_pass)
+sensing_pass_64 = kernel(*_SENSING_64, uses=lanes, label="_64")(sensing_pass)
+receiver_pass_64 = kernel(*_RECEIVER_64, uses=lanes, label="_64")(receiver_pass)

@@ -17,7 +17,7 @@ from isac_models.dictionary import Dictionary, FusedDictionary, WindowedDictiona
 from isac_models.draws import SnapshotRandom
 from isac_models.errors import UserError
 from isac_models.learning.objective import Objective, joint_objective
-from isac_models.learning.recorded_echoes import load_echoes
+from isac_models.learning.recorded_echoes import digest, load_echoes
 from isac_models.learning.sensing_batch import (
     SPAN,
     Batch,
@@ -108,6 +108,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "seed": 1,
         "initial_variance": None,
         "from_recording": None,
+        "recording_sha256": None,
         "device": "cpu",
         "threads": 1,
     }
@@ -133,7 +134,7 @@ class ModelDriven:
         self.sectors = self.recipe.sectors
         start = initial_matrix(scenario, settings["seed"], settings["initial_variance"])
         objective = self.recipe.objective(scenario)
-        self._recorded, self._set_aside = _recorded(scenario, settings["from_recording"])
+        self._recorded, self._set_aside = _recorded(scenario, settings)
         on_cpu = settings["device"] == "cpu"
         if on_cpu:
             self.model: Dictionary = FusedDictionary(
@@ -158,6 +159,12 @@ class ModelDriven:
         full = {**DEFAULTS, **given}
         if full["recipe"] not in RECIPES:
             raise UserError(f"unknown recipe {full['recipe']!r}: there is {', '.join(RECIPES)}")
+        if isinstance(full["from_recording"], str):
+            full["from_recording"] = [full["from_recording"]]
+        if full["from_recording"] and full["recording_sha256"] is None:
+            full["recording_sha256"] = [digest(path) for path in full["from_recording"]]
+        if full["from_recording"] and full["recipe"] == "joint":
+            raise UserError("recipe joint needs the simulator, from_recording has none: take cosine or paper")
         if full["learning_rate"] is None:
             full["learning_rate"] = RECIPES[full["recipe"]].learning_rate
         for key in ("iterations", "batch", "threads"):
@@ -167,8 +174,6 @@ class ModelDriven:
             raise UserError(f"seed must be at least 0, not {full['seed']}")
         if not (math.isfinite(full["learning_rate"]) and full["learning_rate"] > 0):
             raise UserError(f"the learning rate must be a positive number, not {full['learning_rate']}")
-        if isinstance(full["from_recording"], str):
-            full["from_recording"] = [full["from_recording"]]
         if full["initial_variance"] is None:  # few echoes do not wash the noise out again
             own = RECIPES[full["recipe"]].initial_variance
             full["initial_variance"] = 0.0 if full["from_recording"] else own
@@ -280,27 +285,31 @@ class ModelDriven:
         mean, span = self.sectors.mean, self.sectors.span
         facts: dict[str, Any] = {}
         if self._set_aside is not None:
-            low, high = self._set_aside.sectors()
-            mean, span = _range((low + high) / 2), _range(high - low)
+            sectors = np.unique(np.degrees(np.stack(self._set_aside.sectors(), axis=1)).round(9), axis=0)
+            facts["recorded_sectors_deg"] = sectors.tolist()
             self.matrix()  # looks whether the last is the best
             facts["held_out_loss"] = self._best_loss
+            return facts
         degrees = {"sector_mean_deg": mean, "sector_span_deg": span}
-        return facts | {k: [round(math.degrees(edge), 9) for edge in edges] for k, edges in degrees.items()}
-
-
-def _range(values: Values) -> tuple[float, float]:
-    return float(values.min()), float(values.max())
+        return {key: [round(math.degrees(edge), 9) for edge in edges] for key, edges in degrees.items()}
 
 
 def _recorded(
-    scenario: Scenario, paths: Sequence[str] | None
+    scenario: Scenario, settings: Mapping[str, Any]
 ) -> tuple[RecordedBatch | None, RecordedBatch | None]:
     """Recorded echoes to train on and those held out; None and None without recordings.
 
-    Only echoes that the nominal matched filter finds: the others say little of the array.
+    Only echoes that the nominal matched filter finds: the others say little of the array. Echoes of one
+    coherence block, which share their angle, stay together.
+
+    Raises UserError for a recording that has changed since the training began, or holds too few targets.
     """
+    paths: Sequence[str] | None = settings["from_recording"]
     if not paths:
         return None, None
+    for path, known in zip(paths, settings["recording_sha256"], strict=True):
+        if digest(path) != known:
+            raise UserError(f"recording {path} is not the one that this training began with")
     echoes = load_echoes(paths, scenario)
     found = np.zeros(len(echoes.echo), np.bool_)
     for sector in np.unique(echoes.sector, axis=0):
@@ -312,5 +321,6 @@ def _recorded(
     if count < least:
         raise UserError(f"{', '.join(paths)}: {count} targets were found, at least {least} are needed")
     whole = RecordedBatch(echoes.echo[found], echoes.angle[found], echoes.sector[found], scenario.grid_size)
-    aside = np.arange(count) % HELD_OUT_SHARE == HELD_OUT_SHARE - 1
+    block = np.cumsum(np.diff(whole.angle, prepend=np.nan) != 0)
+    aside = block % HELD_OUT_SHARE == 0
     return whole.select(np.flatnonzero(~aside)), whole.select(np.flatnonzero(aside))

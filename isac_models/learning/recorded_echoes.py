@@ -6,6 +6,7 @@ learning knows nothing of streams. Every length is checked against the file befo
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import struct
@@ -28,6 +29,18 @@ PREAMBLE = struct.Struct("<8sHHI")
 RECORD = struct.Struct("<4sIQQ")  # kind, CRC-32 of the body, snapshots, bytes of the body
 LARGEST_DESCRIPTION = 1 << 20
 LARGEST_FRAME = (1 << 30) + (1 << 20)
+SAME = (
+    "antennas",
+    "noise_power",
+    "impairment",
+    "impairment_seed",
+    "impaired_side",
+    "spacing_std",
+    "gain_std",
+    "phase_std",
+    "reciprocal",
+)
+"""What a recording shares with the scenario that it is used in: the artifact's description names it."""
 WANTED = {"echo": "<c8", "present": "|b1", "angle": "<f4"}
 """Fields that a labelled echo takes, with their dtypes on the wire."""
 
@@ -48,13 +61,25 @@ def load_echoes(paths: Sequence[str], scenario: Scenario) -> RecordedEchoes:
     """The echoes of all targets in some recordings of the scenario's array.
 
     Raises UserError, one line with the file's name, for a file that is no whole recording, one without echoes
-    and truth, one of another number of antennas, and when no target was present.
+    and truth, one of other hardware or noise than the scenario's, and when no target was present.
     """
     parts = [_load(path, scenario) for path in paths]
     echo, angle, sector = (np.concatenate([part[i] for part in parts]) for i in range(3))
     if not len(echo):
         raise UserError(f"no target was present in {', '.join(paths)}: record more snapshots")
     return RecordedEchoes(echo, angle, sector)
+
+
+def digest(path: str) -> str:
+    """SHA-256 of a file, in hexadecimal digits.
+
+    Raises UserError for one that cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"cannot read recording {path}: {error.strerror or error}") from None
 
 
 def _load(path: str, scenario: Scenario) -> tuple[Values, Values, Values]:
@@ -128,10 +153,9 @@ def _described(head: Any, scenario: Scenario) -> Values:
     if missing:
         raise ValueError(f"it holds no {missing[0]}: record with isac_link.py --record")
     there = Scenario.from_dict(dict(recorded))
-    if there.antennas != scenario.antennas:
-        raise ValueError(
-            f"it was recorded with {there.antennas} antennas, the scenario has {scenario.antennas}"
-        )
+    for key in SAME:
+        if (recorded_as := getattr(there, key)) != (asked := getattr(scenario, key)):
+            raise ValueError(f"it was recorded with {key} {recorded_as}, the scenario has {asked}")
     return np.array(there.target_sector)
 
 

@@ -154,8 +154,7 @@ def test_the_best_matrix_on_held_out_echoes_is_kept(recording: str) -> None:
     with torch.no_grad():
         one.model.planes.copy_(torch.tensor(np.stack([kept.real, kept.imag])))
     assert one.held_out() == min(losses) == one.facts()["held_out_loss"]
-    assert one.facts()["sector_mean_deg"] == pytest.approx([-30, -30])
-    assert one.facts()["sector_span_deg"] == pytest.approx([20, 20])
+    assert one.facts()["recorded_sectors_deg"] == [[-40, -20]]
 
 
 def test_training_on_recorded_echoes_continues_bit_for_bit(recording: str) -> None:
@@ -173,6 +172,36 @@ def test_an_artifact_holds_the_matrix_and_the_elements() -> None:
     assert np.array_equal(tensors["dictionary_real"] + 1j * tensors["dictionary_imag"], one.matrix())
     assert np.array_equal(tensors["element_positions"], hardware(SCENARIO).transmit.positions)
     assert one.facts()["sector_span_deg"] == [10, 20]
+
+
+def test_a_recording_that_has_changed_is_refused(recording: str, tmp_path: Path) -> None:
+    path = tmp_path / "echoes.isacrec"
+    path.write_bytes(Path(recording).read_bytes())
+    settings = ModelDriven.complete({"from_recording": str(path)})
+    ModelDriven(SCENARIO, settings)
+    path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(UserError, match="is not the one that this training began with"):
+        ModelDriven(SCENARIO, settings)
+
+
+def test_the_recipe_joint_needs_the_simulator(recording: str) -> None:
+    with pytest.raises(UserError, match="needs the simulator"):
+        ModelDriven.complete({"from_recording": recording, "recipe": "joint"})
+
+
+def test_echoes_of_one_coherence_block_are_held_out_together(tmp_path: Path) -> None:
+    path, scenario = str(tmp_path / "blocks.isacrec"), SCENARIO.replace(coherence=50)
+    graph = Flowgraph("link", seed=3, frame=4096)
+    reflector = blocks.TargetReflector(scenario)
+    recorder = blocks.FrameRecorder(path, scenario, reflector.produces, {})
+    source, precoder = blocks.MessageSource(scenario, 5000), blocks.Precoder(scenario, rho=1.0)
+    graph.connect(source, blocks.QamEncoder(scenario), precoder, reflector, recorder)
+    graph.run()
+    one = task(from_recording=path)
+    assert one._recorded is not None
+    assert one._set_aside is not None
+    assert one._set_aside.size > 50
+    assert not set(one._recorded.angle.tolist()) & set(one._set_aside.angle.tolist())
 
 
 def test_too_few_recorded_echoes_are_refused(tmp_path: Path) -> None:

@@ -53,8 +53,13 @@ def test_several_recordings_are_one_after_the_other(recording: Path) -> None:
 
 
 def test_another_number_of_antennas_is_refused(recording: Path) -> None:
-    with pytest.raises(UserError, match="recorded with 4 antennas, the scenario has 16"):
+    with pytest.raises(UserError, match="recorded with antennas 4, the scenario has 16"):
         load_echoes([str(recording)], Scenario.preset("impaired"))
+
+
+def test_other_hardware_is_refused(recording: Path) -> None:
+    with pytest.raises(UserError, match="recorded with impairment_seed 1, the scenario has 3"):
+        load_echoes([str(recording)], SCENARIO.replace(impairment_seed=3))
 
 
 @pytest.mark.parametrize(

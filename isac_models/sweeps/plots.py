@@ -223,7 +223,7 @@ def _title(figure: Figure, study: Study, rows: Sequence[Row], stamp: str) -> Non
     lines = [study.title, f"{study.setting}; {count} snapshots a point, 95 % intervals"]
     figure.suptitle("\n".join([*lines, *([" "] if stamp else [])]), fontsize="medium")
     if stamp:
-        above = 1 - 0.6 / figure.get_figheight()
+        above = 0.98 - 0.42 / figure.get_figheight()  # in the third line of the title
         figure.text(
             0.5, above, stamp, color="tab:red", ha="center", va="center", weight="bold", fontsize="small"
         )

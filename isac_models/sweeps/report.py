@@ -8,6 +8,7 @@ from typing import Any
 from isac_models.pairing import Estimate
 from isac_models.sweeps.claims import WANTED, Check, Finding, Judgement
 from isac_models.sweeps.ratios import Metric
+from isac_models.sweeps.studies import NARROW, WIDE
 
 SYMBOLS: Mapping[Metric, str] = {"p_md": "P_md", "rmse_rad": "RMSE", "ser": "SER"}
 PLACES = {
@@ -15,6 +16,8 @@ PLACES = {
     "equal P_md": ", worst at equal P_md",
     "equal RMSE": ", worst at equal RMSE",
 }
+PLANNED = {"neural-wide": f"networks, N={WIDE}", "neural-narrow": f"networks, N={NARROW}"}
+"""What contenders would be called that were not measured."""
 PREAMBLE = """\
 Each line is the ratio of a figure of one method to that of another, with its 95 % interval, on the same
 messages, targets and noise. P_md and RMSE are compared at ρ = 1, SER at ρ = 0, unless the line says
@@ -98,7 +101,9 @@ def _section(number: int, judgements: Sequence[Judgement], labels: Mapping[str, 
 
 def _ratio(check: Check, labels: Mapping[str, str]) -> str:
     """What is divided by what, in words."""
-    first, second = (labels.get(f"{check.figure}/{name}", name) for name in (check.first, check.second))
+    first, second = (
+        labels.get(f"{check.figure}/{name}", PLANNED.get(name, name)) for name in (check.first, check.second)
+    )
     if check.where == "without impairment":
         return f"{SYMBOLS[check.metric]}: {first} / the same without impairment (separate draws)"
     place = PLACES.get(check.where, "")

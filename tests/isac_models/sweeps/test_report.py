@@ -52,7 +52,7 @@ def test_every_ratio_is_shown_with_its_interval_seed_by_seed() -> None:
         *("0.800 (0.750 … 0.850)", "1.200 (1.150 … 1.250)", "1 of 2", "yes"),
     ] in rows
     assert [
-        *("RMSE: learned-156 / neural-narrow (fig5-low)", "≤ 1.10", "1.300 (1.250 … 1.350)"),
+        *("RMSE: learned-156 / networks, N=21 (fig5-low)", "≤ 1.10", "1.300 (1.250 … 1.350)"),
         *("1.300 (1.250 … 1.350)", "–", "0 of 1", "no"),
     ] in rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,3 +125,13 @@ def test_what_does_not_fit_is_refused(artifact: Any, kind: Any, changes: dict[st
 def test_sizes_that_do_not_matter_are_not_compared() -> None:
     assert check(LEARNED, "model-driven", TRAINED.replace(order=16)) == []
     assert check(NETWORKS, "neural", TRAINED.replace(grid_size=500)) == []
+
+
+def test_a_receiver_of_recordings_knows_the_sectors_that_were_recorded() -> None:
+    training = {key: value for key, value in TRAINING.items() if not key.startswith("sector_")}
+    sectors = [[-40.0, -20.0], [20.0, 40.0]]
+    artifact = replace(model_driven(TRAINED), training={**training, "recorded_sectors_deg": sectors})
+    for sector in ((-40, -20), (20, 40)):
+        assert check(artifact, "model-driven", TRAINED.replace(target_sector_deg=sector)) == []
+    (warning,) = check(artifact, "model-driven", TRAINED.replace(target_sector_deg=(-10, 10)))
+    assert "on echoes of other sectors than the target_sector -10° … 10°" in warning

@@ -18,6 +18,7 @@ MODULES = (
     "network_data",
     "network_weights",
     "networks",
+    "wide_networks",
     "network_inference",
     "dictionary",
 )

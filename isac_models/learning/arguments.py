@@ -231,9 +231,10 @@ def _add_neural(group: Any) -> None:
     )
     group.add_argument(
         "--engine",
-        choices=("auto", "kernels", "torch"),
-        metavar="auto|kernels|torch",
-        help="compiled kernels, or matrix products of torch; auto: the faster for the width (default: auto)",
+        choices=("auto", "kernels", "products", "torch"),
+        metavar="auto|kernels|products|torch",
+        help="compiled kernels, matrix products with compiled steps between, or torch's differentiation, "
+        "also for a GPU; auto: the fastest for the width (default: auto)",
     )
 
 

@@ -78,10 +78,14 @@ class Neural:
 
     def _engine(self) -> Engine:
         settings, wanted = self.settings, self.settings["engine"]
+        if wanted == "auto":
+            narrow = settings["hidden"] <= WIDEST_FOR_KERNELS
+            wanted = "torch" if settings["device"] != "cpu" else "kernels" if narrow else "products"
         energy = self.scenario.transmit_energy
-        narrow = settings["device"] == "cpu" and settings["hidden"] <= WIDEST_FOR_KERNELS
-        if wanted == "kernels" or (wanted == "auto" and narrow):
-            return KernelEngine(
+        if wanted != "torch":
+            from isac_models.learning.neural_products import ProductEngine
+
+            return (KernelEngine if wanted == "kernels" else ProductEngine)(
                 self.layout,
                 math.sqrt(energy),
                 self.scales["radar_scale"],

@@ -1,4 +1,6 @@
-"""Loss and gradient of the neural baseline: compiled kernels for narrow networks, torch for others.
+"""Loss and gradient of the neural baseline: compiled kernels for narrow networks, torch on any device.
+
+Wide networks on the CPU: neural_products.
 
 Both take flat parameters (W, P) and give gradients (W, P) and losses (W, 2), the sensing and the
 communication loss. Sums over snapshots are divided by a given number, so that parts of a batch add up.

@@ -13,7 +13,7 @@ from isac_models.scenario import Scenario
 OMEGAS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.15, 0.4, 0.6, 0.8, 1.0)
 """Trade-offs ω_r of the paper (Sec. V-A), each trained from scratch."""
 MASKS = ("detected", "present")
-ENGINES = ("auto", "kernels", "torch")
+ENGINES = ("auto", "kernels", "products", "torch")
 LARGEST_HIDDEN = 1 << 14
 
 DEFAULTS: Mapping[str, Any] = MappingProxyType(
@@ -66,8 +66,8 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     for key, allowed in (("mask", MASKS), ("engine", ENGINES), ("recipe", ("paper",))):
         if full[key] not in allowed:
             raise UserError(f"{key} {full[key]!r}: choose one of {', '.join(allowed)}")
-    if full["engine"] == "kernels" and full["device"] != "cpu":
-        raise UserError("engine kernels runs on the device cpu only")
+    if full["engine"] in ("kernels", "products") and full["device"] != "cpu":
+        raise UserError(f"engine {full['engine']} runs on the device cpu only")
     rate = full["learning_rate"]
     if not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
         raise UserError(f"the learning rate must be a positive number, not {rate}")

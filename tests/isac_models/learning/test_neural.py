@@ -48,7 +48,7 @@ def test_a_resumed_training_has_the_same_bits(cut: int) -> None:
     assert whole.phases == (4, 8)
 
 
-@pytest.mark.parametrize("engine", ["kernels", "torch"])
+@pytest.mark.parametrize("engine", ["kernels", "products", "torch"])
 def test_a_step_is_adam_on_the_plain_losses(engine: str) -> None:
     """Both steps by torch's own optimiser, networks of each ω_r apart, in double precision."""
     task = make(engine=engine, iterations=2, learning_rate=1e-2)

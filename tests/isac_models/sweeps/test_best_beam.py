@@ -110,9 +110,9 @@ def test_no_beam_nearby_is_better(front: tuple[Scenario, float, dict[float, np.n
                 rival *= np.linalg.norm(beam) / np.linalg.norm(rival)
                 rival_errors = symbol_error_rate(scenario, rival)
                 if rho == 0:
-                    assert rival_errors >= errors * (1 - 1e-6)
+                    assert rival_errors >= errors * (1 - 1e-3)
                 elif rho == 1 or rival_errors <= errors:
-                    assert missed(scenario, level, rival) >= least * (1 - 1e-4)
+                    assert missed(scenario, level, rival) >= least * (1 - 1e-3)
 
 
 def test_a_matched_filter_detects_at_the_targets_angle_as_predicted() -> None:

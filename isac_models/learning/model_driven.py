@@ -54,7 +54,6 @@ class Recipe:
     learning_rate: float
     rate: Callable[[float], float]
     objective: Callable[[Scenario], Objective]
-    about: str
     sectors: Sectors
     initial_variance: float
 
@@ -77,14 +76,11 @@ def _joint(scenario: Scenario) -> Objective:
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "paper": Recipe(
-            1e-3, _constant, _angle_alone, "the paper's: a constant rate of 1e-3", Sectors(), INITIAL_VARIANCE
-        ),
+        "paper": Recipe(1e-3, _constant, _angle_alone, Sectors(), INITIAL_VARIANCE),
         "cosine": Recipe(
             5e-3,
             _half_cosine,
             _angle_alone,
-            "a rate of 5e-3 that falls to 0 along half a cosine",
             Sectors(),
             INITIAL_VARIANCE,
         ),
@@ -92,7 +88,6 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             5e-3,
             _half_cosine,
             _joint,
-            "as cosine, from the nominal matrix, with sectors up to 25° wide; missed targets cost as well",
             Sectors(span=(SPAN[0], math.radians(25))),
             0.0,
         ),

@@ -200,6 +200,13 @@ def _add_neural(group: Any) -> None:
         help="the angle error of (12) counts targets that the detector finds, or all (default: detected)",
     )
     group.add_argument(
+        "--angle-unit",
+        choices=("sector", "rad"),
+        metavar="sector|rad",
+        help="unit of the angle error of (12): the RMS error of a guess at the sector's middle, or radians "
+        "(default: sector)",
+    )
+    group.add_argument(
         "--scale-inputs",
         action=BooleanOptionalAction,
         help="networks see angles over π/2 and signals over their standard deviation (default: yes)",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from isac_models.errors import UserError
 from isac_models.learning.neural_data import HELD_OUT_STREAM, TRAINING_STREAM, Draws
 from isac_models.learning.neural_engine import Engine, KernelEngine, TorchEngine
-from isac_models.learning.neural_settings import complete, scales
+from isac_models.learning.neural_settings import angle_weight, complete, scales
 from isac_models.learning.parallel import Processes
 from isac_models.network_layout import Layout
 from isac_models.scenario import Scenario
@@ -53,6 +53,7 @@ class Neural:
         self.layout = Layout(scenario.antennas, scenario.order, settings["hidden"])
         self.phases = (settings["iterations"], 2 * settings["iterations"])
         self.scales = scales(scenario, settings["scale_inputs"])
+        self.angle_weight = angle_weight(settings)
         self.processes = Processes()
         self.engine = self._engine()
         self.training = self._draws(TRAINING_STREAM)
@@ -141,12 +142,12 @@ class Neural:
         batch, rank, world = self.settings["batch"], self.processes.rank, self.processes.world
         first, last = batch * rank // world, batch * (rank + 1) // world
         tiles = self.training.tiles(iteration * batch + first, last - first, present=self.step_number == 2)
-        omegas = self.omegas[active].tolist()
+        omegas = self._shares()[active].tolist()
         found = self.engine.gradients(
             self.parameters[active], omegas, tiles, last - first, batch, self.step_number
         )
         gradients, losses = self.processes.add(*found)
-        return gradients, losses
+        return gradients * self._weights()[active].sum(axis=1, keepdims=True).astype(np.float32), losses
 
     def _update(self, active: Values, gradients: Values) -> None:
         """One step of Adam for the networks that are trained."""
@@ -189,7 +190,12 @@ class Neural:
             self._held_out = self.step_number, tiles
         if self._measured is None:
             _, losses = self.engine.gradients(
-                self.parameters, self.omegas.tolist(), self._held_out[1], HELD_OUT, HELD_OUT, self.step_number
+                self.parameters,
+                self._shares().tolist(),
+                self._held_out[1],
+                HELD_OUT,
+                HELD_OUT,
+                self.step_number,
             )
             self._measured = self.step_number, losses.astype(np.float64)
         return self._measured[1]
@@ -200,8 +206,17 @@ class Neural:
 
     def _total(self, losses: Values) -> float:
         """Mean over ω_r of (11) or (12)."""
-        weights = np.stack([self.omegas, 1 - self.omegas], axis=1)
-        return float((weights * losses).sum(axis=1).mean())
+        return float((self._weights() * losses).sum(axis=1).mean())
+
+    def _weights(self) -> Values:
+        """What the present step weighs the sensing and the communication loss by: (W, 2)."""
+        sensing = self.angle_weight if self.step_number == 2 else 1.0
+        return np.stack([sensing * self.omegas, 1 - self.omegas], axis=1)
+
+    def _shares(self) -> Values:
+        """The weights of sensing (W,) where both are scaled to add up to 1, as the engines have them."""
+        weights = self._weights()
+        return np.asarray(weights[:, 0] / weights.sum(axis=1))
 
     def state(self) -> dict[str, Values]:
         """Weights, moments of Adam, and what decides when an ω_r stops."""

@@ -13,6 +13,7 @@ from isac_models.scenario import Scenario
 OMEGAS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.15, 0.4, 0.6, 0.8, 1.0)
 """Trade-offs ω_r of the paper (Sec. V-A), each trained from scratch."""
 MASKS = ("detected", "present")
+ANGLE_UNITS = ("sector", "rad")
 ENGINES = ("auto", "kernels", "products", "torch")
 LARGEST_HIDDEN = 1 << 14
 
@@ -27,6 +28,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "omega": OMEGAS,
         "literal_loss": False,  # (11) with its indicator: no snapshot without a target in the BCE
         "mask": "detected",  # the MSE of (12) counts snapshots with p̂ > 1/2, or "present": all
+        "angle_unit": "sector",  # of the MSE of (12): the RMS error of a guess at the middle, or "rad"
         "scale_inputs": True,
         "sector_mean_deg": (-60.0, 60.0),
         "sector_span_deg": (10.0, 20.0),
@@ -55,6 +57,8 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     low, high = full["sector_mean_deg"]
     if full["sector_span_deg"][0] < 0 or max(-low, high) + full["sector_span_deg"][1] / 2 > 90:
         raise UserError("the sectors of sector_mean_deg and sector_span_deg must lie within ±90°")
+    if full["angle_unit"] == "sector" and full["sector_span_deg"][1] == 0:
+        raise UserError("angle_unit sector needs sectors wider than 0°; choose rad")
     for key in ("iterations", "batch", "hidden", "check_every"):
         _whole(key, full[key], 1)
     _whole("seed", full["seed"], 0)
@@ -63,7 +67,8 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
             _whole(key, full[key], 1)
     if full["hidden"] > LARGEST_HIDDEN:
         raise UserError(f"hidden must be at most {LARGEST_HIDDEN}, not {full['hidden']}")
-    for key, allowed in (("mask", MASKS), ("engine", ENGINES), ("recipe", ("paper",))):
+    choices = {"mask": MASKS, "angle_unit": ANGLE_UNITS, "engine": ENGINES, "recipe": ("paper",)}
+    for key, allowed in choices.items():
         if full[key] not in allowed:
             raise UserError(f"{key} {full[key]!r}: choose one of {', '.join(allowed)}")
     if full["engine"] in ("kernels", "products") and full["device"] != "cpu":
@@ -98,6 +103,19 @@ def _range(key: str, given: Sequence[float]) -> list[float]:
 def _whole(key: str, value: Any, least: int) -> None:
     if type(value) is not int or value < least:
         raise UserError(f"{key} must be a whole number of at least {least}, not {value}")
+
+
+def angle_weight(settings: Mapping[str, Any]) -> float:
+    """What the MSE of (12), in rad², is multiplied by: with the unit "sector" one over E[span²]/12, the error
+    of one who always guesses the middle of the sector.
+
+    In rad² the MSE is some 1e-3 of the losses that it is weighed against: for every ω_r < 1 the communication
+    takes the beam off the target, which the frozen presence network then misses.
+    """
+    if settings["angle_unit"] == "rad":
+        return 1.0
+    low, high = (math.radians(edge) for edge in settings["sector_span_deg"])
+    return 12 / ((low * low + low * high + high * high) / 3)
 
 
 def scales(scenario: Scenario, wanted: bool) -> dict[str, float]:

@@ -14,6 +14,7 @@ from isac_models.artifact_layout import check_layout, check_values
 from isac_models.errors import UserError
 from isac_models.learning.neural import HELD_OUT, Neural
 from isac_models.learning.neural_data import HELD_OUT_STREAM, Draws, snapshots
+from isac_models.learning.neural_settings import angle_weight
 from isac_models.network_layout import NETWORKS
 from isac_models.networks import Options
 from isac_models.scenario import Scenario
@@ -75,7 +76,8 @@ def test_a_step_is_adam_on_the_plain_losses(engine: str) -> None:
             parts = networks.losses(
                 tensors, networks.Snapshots(**double, message=drawn.message), options, step
             )
-            total = networks.weighted(omega, *parts)
+            unit = 1.0 if step == 1 else angle_weight(task.settings)
+            total = omega * unit * parts[0] + (1 - omega) * parts[1]
             optimiser.zero_grad()
             total.sum().backward()  # type: ignore[no-untyped-call]
             optimiser.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -49,3 +50,10 @@ class Processes:
         wanted = torch.tensor(int(flag))
         distributed.all_reduce(wanted, op=distributed.ReduceOp.MAX)
         return bool(wanted)
+
+
+def leave() -> None:
+    """Leave the other processes, if there are any: gloo's threads abort a process that ends without."""
+    joined = sys.modules.get("torch.distributed")
+    if joined is not None and joined.is_available() and joined.is_initialized():
+        joined.destroy_process_group()

@@ -6,14 +6,13 @@ import importlib
 import math
 import os
 import platform
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib import metadata
 from typing import Any
 
 from isac_models.errors import UserError
-from isac_models.learning import checkpoint
+from isac_models.learning import checkpoint, parallel
 from isac_models.learning.display import Display
 from isac_models.learning.events import Events
 from isac_models.learning.folder import Folder
@@ -141,9 +140,7 @@ class Session:
     def end(self) -> None:
         """Close what is open, and leave the folder to others."""
         self._open.close()
-        joined = sys.modules.get("torch.distributed")
-        if processes() > 1 and joined is not None and joined.is_initialized():
-            joined.destroy_process_group()
+        parallel.leave()
 
     def _save(self, state: State) -> None:
         if not self.leads:

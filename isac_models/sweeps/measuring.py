@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import tempfile
 import time
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from isac_models.artifact import Artifact, load
 from isac_models.artifact_file import SUFFIX, encode
@@ -28,19 +31,23 @@ LARGEST_SENT = 4 << 20
 def measure(values: Mapping[str, Any], files: Mapping[str, bytes]) -> Result:
     """The result of the point that `values` describes, fit for JSON.
 
+    It is the same on every machine of a kind: linear algebra on several threads rounds in another way, and
+    the optimiser behind the best beam makes much of that.
+
     `files`: artifacts that may not be on this machine, the bytes of their files by the checksum of their
     arrays.
 
     Raises UserError for an artifact that is neither here nor among the files, and as methods do.
     """
     point, start = Point.from_dict(values), time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
+    importlib.import_module("scipy.linalg")  # a library is limited once it is loaded
+    with threadpool_limits(1), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         systems = {
             each.name: system(point.scenario, each, point.rho, files)
             for each in (point.contender, *point.versus)
         }
-    paired = evaluate_paired(point.scenario, systems, point.snapshots, point.seed)
+        paired = evaluate_paired(point.scenario, systems, point.snapshots, point.seed)
     if paired.interrupted:
         raise KeyboardInterrupt
     name = point.contender.name

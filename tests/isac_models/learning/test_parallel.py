@@ -17,6 +17,7 @@ SETTINGS = {"hidden": 5, "omega": [0.3, 1.0], "iterations": 3, "batch": 333, "th
 WORKER = f"""
 import sys, numpy as np
 from isac_models.learning.neural import Neural
+from isac_models.learning.parallel import leave
 from isac_models.scenario import Scenario
 
 task = Neural(Scenario.preset("limited"), Neural.complete({SETTINGS}))
@@ -29,6 +30,7 @@ assert task.agree(rank == 1) and task.agree(True) and not task.agree(False)
 gradients, losses = task._gradients(np.arange(2), 0)
 trained = [task.step(iteration) for iteration in range(6)]
 np.savez(sys.argv[1] + str(rank), gradients=gradients, first_losses=losses, trained=trained, **task.state())
+leave()
 """
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 from isac_models.artifact import load, save
 from isac_models.errors import UserError
@@ -43,6 +44,15 @@ def test_the_rates_are_those_of_the_evaluation() -> None:
     assert (result["estimator"], result["snapshots"]) == ("argmax", SNAPSHOTS)
     assert Point.from_dict(result["point"]) == point
     json.dumps(result, allow_nan=False)
+
+
+def test_threads_of_the_linear_algebra_change_nothing() -> None:
+    point = Point(Scenario.preset("ideal"), 0.4, 1, 4000, BEST).to_dict()
+    with threadpool_limits(1):
+        one = measure(point, {})
+    with threadpool_limits(2):
+        two = measure(point, {})
+    assert {**one, "seconds": 0} == {**two, "seconds": 0}
 
 
 def test_comparisons_are_on_the_same_draws() -> None:

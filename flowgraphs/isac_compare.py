@@ -22,6 +22,7 @@ from blocks.runtime import Flowgraph, Report
 from compare_options import METHODS
 from isac_link_options import live_line, replicate
 from isac_models.artifact import warnings_as_lines
+from isac_models.methods import RHO
 from link_design import artifact_of
 
 
@@ -51,6 +52,7 @@ def compare(options: argparse.Namespace) -> int:
 
 def build_methods(options: argparse.Namespace) -> dict[str, Method]:
     """The blocks in which the methods differ. Known array reads the angle as learned does."""
+    options.rho = RHO if options.rho is None else options.rho
     scenario, beam, artifact = options.scenario, (options.rho, options.phi), artifact_of(options)
     precoder, detector = ([f"{kind}_{method}" for method in METHODS] for kind in ("precoder", "detector"))
     with warnings_as_lines():

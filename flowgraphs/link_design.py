@@ -54,10 +54,9 @@ def add_design_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGro
     design.add_argument(
         "--rho",
         type=number,
-        default=0.5,
         metavar="R",
-        help="share of sensing in the beam, 0 … 1; for neural, the ω_r it was trained for "
-        "(default: %(default)s)",
+        help="share of sensing in the beam, 0 … 1; for neural, an ω_r that it was trained for "
+        "(default: 0.5; for neural, the ω_r next to that)",
     )
     design.add_argument(
         "--phi",
@@ -91,10 +90,14 @@ def build_design(options: argparse.Namespace) -> Design:
     """
     from blocks.registry import build
     from isac_models.artifact import warnings_as_lines
+    from isac_models.methods import default_rho
 
     artifact = artifact_of(options)
     choose(options, None if artifact is None else artifact.kind)
     refuse_what_nobody_takes(options, ROLES)
+    if options.rho is None:
+        method = "neural" if "neural" in (getattr(options, role) for role in ROLES) else "baseline"
+        options.rho = default_rho(method, options.scenario, artifact)
     offers = {
         "rho": options.rho,
         "phi": options.phi,

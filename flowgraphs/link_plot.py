@@ -24,9 +24,18 @@ TARGET, RECEIVER = "tab:orange", "tab:blue"
 
 
 def plot_link(
-    path: str, scenario: Scenario, beam: np.ndarray | None, results: dict[str, dict[str, Any]]
+    path: str,
+    scenario: Scenario,
+    beam: np.ndarray | None,
+    results: dict[str, dict[str, Any]],
+    points: np.ndarray | None = None,
 ) -> None:
-    """Draw a run into the file at `path` (PNG, PDF or SVG by its ending); no pattern without a beam."""
+    """Draw a run into the file at `path` (PNG, PDF or SVG by its ending); no pattern without a beam.
+
+    points: (M,) the symbols that were sent; None: the scenario's QAM.
+    """
+    if points is None:
+        points = Constellation(scenario.order).points
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -41,7 +50,7 @@ def plot_link(
     else:
         row = figure.add_gridspec(1, 4)
         cells = [row[0, 0], row[0, 1:3], row[0, 3]]
-    _constellation(figure.add_subplot(cells[0]), scenario, results["constellation_probe"])
+    _constellation(figure.add_subplot(cells[0]), points, results["constellation_probe"])
     _beampattern(figure.add_subplot(cells[1]), scenario, beam)
     _detection_map(figure.add_subplot(cells[2]), results["detection_map"])
 
@@ -64,13 +73,12 @@ def draw_picture(axes: Axes, picture: dict[str, Any], title: str) -> None:
     axes.set_axis_off()
 
 
-def _constellation(axes: Axes, scenario: Scenario, probe: dict[str, Any]) -> None:
+def _constellation(axes: Axes, points: np.ndarray, probe: dict[str, Any]) -> None:
     """Received symbols after dividing by the channel, coloured by what was sent."""
-    points = Constellation(scenario.order).points
-    colours = "tab10" if scenario.order == 4 else "nipy_spectral"
+    colours = "tab10" if len(points) == 4 else "nipy_spectral"
     axes.scatter(probe["i"], probe["q"], c=probe["message"], s=3, cmap=colours, alpha=0.5, linewidths=0)
     axes.plot(points.real, points.imag, "k+", markersize=6)
-    reach = 2.2 * float(np.abs(points.real).max())
+    reach = 2.2 * float(np.abs([points.real, points.imag]).max())
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel="in-phase", ylabel="quadrature")
     axes.set_aspect("equal")
     axes.set_title("constellation, equalised")

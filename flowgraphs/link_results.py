@@ -42,7 +42,7 @@ def show_link(options: argparse.Namespace, report: Report, design: Design) -> in
         if options.plot and _drawable(report):
             from link_plot import plot_link
 
-            plot_link(options.plot, scenario, beam, report.results)
+            plot_link(options.plot, scenario, beam, report.results, points)
             notes.append(f"Plot: {options.plot}")
     except KeyboardInterrupt:
         stopped = True  # what was measured is printed all the same

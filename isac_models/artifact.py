@@ -183,23 +183,27 @@ def _show(options: argparse.Namespace, artifact: Artifact) -> None:
     if options.json:
         print(json.dumps(values, allow_nan=False), flush=True)
         return
+    values["scenario"] = to_human(values["scenario"])
+    values["tensors"] = {
+        key: f"{each['dtype']} {' × '.join(map(str, each['shape']))}"
+        for key, each in values["tensors"].items()
+    }
+    groups = [(key, value if isinstance(value, dict) else {"": value}) for key, value in values.items()]
+    if not sys.stdout.isatty():  # a line each, for grep and its like
+        for key, group in groups:
+            for name, each in group.items():
+                print(f"{_text(f'{key} {name}'.rstrip()):<36}{_text(each)}")
+        return
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
-    values["scenario"] = to_human(values["scenario"])
-    values["tensors"] = {
-        key: f"{each['dtype']} {' × '.join(map(str, each['shape']))}"
-        for key, each in values["tensors"].items()
-    }
-    for key, value in values.items():
-        if not isinstance(value, dict):
-            table.add_row(key, "", Text(_text(value), overflow="fold"))
-            continue
-        table.add_section()
-        for n, (name, each) in enumerate(value.items()):
+    for key, group in groups:
+        if "" not in group:
+            table.add_section()
+        for n, (name, each) in enumerate(group.items()):
             table.add_row("" if n else key, Text(_text(name)), Text(_text(each), overflow="fold"))
     Console(highlight=False).print(table)
 

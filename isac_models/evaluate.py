@@ -55,10 +55,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     what.add_argument(
         "--rho",
         type=number,
-        default=0.5,
         metavar="R",
-        help="share of sensing in the beam, 0 … 1; for neural, the ω_r it was trained for "
-        "(default: %(default)s)",
+        help="share of sensing in the beam, 0 … 1; for neural, an ω_r that it was trained for "
+        "(default: 0.5; for neural, the ω_r next to that)",
     )
     what.add_argument(
         "--phi",
@@ -109,11 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scenario = scenario_from(options)
         from isac_models.artifact import load, warnings_as_lines
         from isac_models.detection import Estimator
-        from isac_models.methods import METHOD_OF
+        from isac_models.methods import METHOD_OF, default_rho
         from isac_models.monte_carlo import evaluate
 
         artifact = None if options.artifact is None else load(options.artifact)
         method = options.method or ("baseline" if artifact is None else METHOD_OF[artifact.kind])
+        rho = default_rho(method, scenario, artifact) if options.rho is None else options.rho
         if options.estimator not in (None, *get_args(Estimator)):
             raise UserError(
                 f"--estimator {options.estimator}: choose one of {', '.join(get_args(Estimator))}"
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             evaluation = evaluate(
                 scenario,
                 method=method,
-                rho=options.rho,
+                rho=rho,
                 phi=options.phi,
                 estimator=options.estimator,
                 known_array=options.known_array,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac_models.array import hardware, steering_matrix
-from isac_models.artifact import Artifact, Kind, fitting
+from isac_models.artifact import Artifact, ArtifactWarning, Kind, default_for, fitting
 from isac_models.beamforming import Beam, baseline_beam, matrix_beam
 from isac_models.constellation import Constellation
 from isac_models.detection import Detection, Estimator, MatchedFilter, Threshold
@@ -21,6 +22,9 @@ from isac_models.grid import angle_grid
 from isac_models.scenario import Scenario
 
 Values = NDArray[Any]
+
+RHO = 0.5
+"""Share of sensing in the beam unless told otherwise."""
 
 
 class Encoder(Protocol):
@@ -80,7 +84,7 @@ class System:
 class Choice:
     """What is chosen beside the method."""
 
-    rho: float = 0.5
+    rho: float = RHO
     """Share of sensing, eq. (5); ω_r for the neural method."""
     phi: float = 0.0
     """Phase between the two beams in radians."""
@@ -153,8 +157,33 @@ def build_system(scenario: Scenario, method: str = "baseline", **choices: Any) -
     return METHODS[method](scenario, Choice(**choices))
 
 
-def learned_beam(scenario: Scenario, artifact: Artifact, rho: float = 0.5, phi: float = 0.0) -> Beam:
-    """The ISAC beam (5) from the learned A: (K,), ‖v‖² = transmit_energy."""
+def default_rho(method: str, scenario: Scenario, artifact: Artifact | None = None) -> float:
+    """RHO; for the neural method the ω_r next to it among those that the artifact holds.
+
+    artifact: None means the shipped one that fits best.
+
+    Raises UserError when there is none.
+    """
+    if method != "neural":
+        return RHO
+    artifact = artifact or default_for("neural", scenario)
+    known = (
+        np.asarray(artifact.tensors["omega"], np.float64) if artifact.kind == "neural" else np.array([RHO])
+    )
+    return float(known[np.argmin(np.abs(known - RHO))])
+
+
+def learned_beam(scenario: Scenario, artifact: Artifact, rho: float = RHO, phi: float = 0.0) -> Beam:
+    """The ISAC beam (5) from the learned A: (K,), ‖v‖² = transmit_energy.
+
+    Warns (ArtifactWarning) of an A that was trained on recorded echoes.
+    """
+    if "recorded_sectors_deg" in artifact.training:
+        name = f"artifact {artifact.name}" if artifact.name else "the artifact"
+        remark = (
+            f"{name} was trained on recorded echoes, which repair the receiver only: precode with another"
+        )
+        warnings.warn(remark, ArtifactWarning, stacklevel=2)
     return matrix_beam(scenario, artifact.dictionary, rho, phi)
 
 

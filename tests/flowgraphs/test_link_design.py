@@ -153,6 +153,7 @@ def test_networks_make_the_whole_link(run: Run) -> None:
     status, _, err = run(*SHORT, "--artifact", "n.safetensors", "--rho", "0.5")
     assert (status, err.count("\n")) == (2, 1)
     assert "ω_r 0, 1" in err
+    assert measured(run, *SHORT, "--artifact", "n.safetensors")["rho"] == 0.0  # as near to 0.5 as 1 is
     text = run(*arguments)[1]
     assert "genie" in text
     assert "bound:" not in text

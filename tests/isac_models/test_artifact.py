@@ -179,9 +179,14 @@ def test_show_prints_everything_as_json(tmp_path: Path, capsys: pytest.CaptureFi
     assert values["sha256"] == load(path).sha256
 
 
+@pytest.mark.parametrize("terminal", [False, True])
 def test_show_prints_a_table_without_control_characters(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
 ) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
     path = tmp_path / "model.safetensors"
     save(
         path, model_driven(SCENARIO, training={"a": "\x1b[2J[red]bad", "b": "x" * 5000, "c": [[0, 2.5]] * 90})

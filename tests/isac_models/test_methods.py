@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from isac_models.beamforming import baseline_beam
 from isac_models.detection import MatchedFilter
 from isac_models.errors import UserError
 from isac_models.grid import angle_grid
-from isac_models.methods import METHOD_OF, METHODS, build_system, learned_beam, true_steering
+from isac_models.methods import METHOD_OF, METHODS, build_system, default_rho, learned_beam, true_steering
 from isac_models.scenario import Scenario
 from tests.isac_models.artifacts import model_driven, neural
 
@@ -115,6 +116,21 @@ def test_the_networks_are_those_of_the_asked_share() -> None:
         assert math.isclose(np.mean(np.abs(points) ** 2), 1.0, rel_tol=1e-6)
         assert system.encoder is not None
         assert system.demodulator is not None
+
+
+def test_the_default_share_of_the_networks_is_one_that_they_have() -> None:
+    artifact = neural(SCENARIO, omega=(0.0, 0.3, 0.6))
+    assert default_rho("neural", SCENARIO, artifact) == 0.6
+    assert (
+        default_rho("baseline", SCENARIO) == default_rho("learned", SCENARIO, model_driven(SCENARIO)) == 0.5
+    )
+
+
+def test_a_beam_from_recorded_echoes_warns() -> None:
+    artifact = model_driven(SCENARIO)
+    recorded = replace(artifact, training={**artifact.training, "recorded_sectors_deg": [[-40, -20]]})
+    with pytest.warns(ArtifactWarning, match="repair the receiver only"):
+        learned_beam(SCENARIO, recorded)
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {

@@ -113,9 +113,9 @@ def soften(
 
 
 @inlined
-def collect(gain_re: Any, gain_im: Any, y: Any, i: Any, z_re: Any, z_im: Any, low: Any, width: Any) -> None:
+def collect(grad_re: Any, grad_im: Any, y: Any, i: Any, z_re: Any, z_im: Any, low: Any, width: Any) -> None:
     """Add ∂L/∂A, given ∂L/∂z."""
-    for k in range(gain_re.shape[0]):
+    for k in range(grad_re.shape[0]):
         a = splat(y[i, 2 * k])
         b = splat(y[i, 2 * k + 1])
         j = 0
@@ -123,21 +123,21 @@ def collect(gain_re: Any, gain_im: Any, y: Any, i: Any, z_re: Any, z_im: Any, lo
             u = load(z_re, j)
             v = load(z_im, j)
             c = low + j
-            store_row(gain_re, k, c, fma(u, a, fma(v, b, load_row(gain_re, k, c))))
-            store_row(gain_im, k, c, fma(u, b, fms(v, a, load_row(gain_im, k, c))))
+            store_row(grad_re, k, c, fma(u, a, fma(v, b, load_row(grad_re, k, c))))
+            store_row(grad_im, k, c, fma(u, b, fms(v, a, load_row(grad_im, k, c))))
             j += LANES
 
 
 @inlined
 def collect_and_return(
-    gain_re: Any, gain_im: Any, re: Any, im: Any, y: Any, i: Any, z_re: Any, z_im: Any, low: Any, width: Any,
+    grad_re: Any, grad_im: Any, re: Any, im: Any, y: Any, i: Any, z_re: Any, z_im: Any, low: Any, width: Any,
     a_re: Any, a_im: Any,
 ) -> Any:  # fmt: skip
     """Add ∂L/∂A, and return Σ a* ∂L/∂y over the elements, given ∂L/∂z."""
     zero = splat(re.dtype.type(0))
     sum_re = zero
     sum_im = zero
-    for k in range(gain_re.shape[0]):
+    for k in range(grad_re.shape[0]):
         a = splat(y[i, 2 * k])
         b = splat(y[i, 2 * k + 1])
         s = zero
@@ -149,8 +149,8 @@ def collect_and_return(
             c = low + j
             p = load_row(re, k, c)
             q = load_row(im, k, c)
-            store_row(gain_re, k, c, fma(u, a, fma(v, b, load_row(gain_re, k, c))))
-            store_row(gain_im, k, c, fma(u, b, fms(v, a, load_row(gain_im, k, c))))
+            store_row(grad_re, k, c, fma(u, a, fma(v, b, load_row(grad_re, k, c))))
+            store_row(grad_im, k, c, fma(u, b, fms(v, a, load_row(grad_im, k, c))))
             s = fma(u, p, fms(v, q, s))
             t = fma(u, q, fma(v, p, t))
             j += LANES
@@ -197,7 +197,7 @@ def project(v_re: Any, v_im: Any, a_re: Any, a_im: Any, sum_re: Any, sum_im: Any
 
 @inlined
 def return_to_beam(
-    sum_gain_re: Any, sum_gain_im: Any, v_re: Any, v_im: Any, a_re: Any, a_im: Any, low: Any, high: Any,
+    sum_grad_re: Any, sum_grad_im: Any, v_re: Any, v_im: Any, a_re: Any, a_im: Any, low: Any, high: Any,
     e_re: Any, e_im: Any, along: Any,
 ) -> None:  # fmt: skip
     """Add ∂L/∂u = a* e - along · u to the prefix sums that made u."""
@@ -210,22 +210,22 @@ def return_to_beam(
         b = load(a_im, k)
         p = fms(w, load(v_re, k), fma(s, a, multiply(t, b)))
         q = fms(w, load(v_im, k), fms(s, b, multiply(t, a)))
-        store_row(sum_gain_re, high, k, add(load_row(sum_gain_re, high, k), p))
-        store_row(sum_gain_im, high, k, add(load_row(sum_gain_im, high, k), q))
-        store_row(sum_gain_re, low, k, subtract(load_row(sum_gain_re, low, k), p))
-        store_row(sum_gain_im, low, k, subtract(load_row(sum_gain_im, low, k), q))
+        store_row(sum_grad_re, high, k, add(load_row(sum_grad_re, high, k), p))
+        store_row(sum_grad_im, high, k, add(load_row(sum_grad_im, high, k), q))
+        store_row(sum_grad_re, low, k, subtract(load_row(sum_grad_re, low, k), p))
+        store_row(sum_grad_im, low, k, subtract(load_row(sum_grad_im, low, k), q))
         k += LANES
 
 
 def sensing_pass(
-    loss: Any, gain_re: Any, gain_im: Any, sum_gain_re: Any, sum_gain_im: Any, re: Any, im: Any,
+    loss: Any, grad_re: Any, grad_im: Any, sum_grad_re: Any, sum_grad_im: Any, re: Any, im: Any,
     sum_re: Any, sum_im: Any, angles: Any, outside: Any, outside_sum: Any, echo: Any, low: Any, high: Any,
     angle: Any, gain: Any, amplitude: Any, scale: Any, send: Any, receiving: Any, same: Any,
     collected: Any, noise_energy: Any, found_only: Any, level: Any, miss_cost: Any,
 ) -> None:  # fmt: skip
     """Echoes of a chunk through beam and receiver, forward and backward.
 
-    loss (n,): what each echo costs. gain_re, gain_im: ∂L/∂A, added to; sum_gain_re, sum_gain_im: the same for
+    loss (n,): what each echo costs. grad_re, grad_im: ∂L/∂A, added to; sum_grad_re, sum_grad_im: the same for
     the prefix sums.
     outside, outside_sum (n,): how many grid points lie outside the window, and the sum of their angles.
     echo (n, 2K) comes as noise and leaves as the echo. low, high (n,): the window's first column and the one
@@ -290,7 +290,7 @@ def sensing_pass(
         loss[i] = (estimate - theta) * (estimate - theta) * weighed
         # Back through the echo: ∂L/∂h = Σ r* ∂L/∂y, ∂L/∂v = (g a)* ∂L/∂h.
         q_re, q_im = collect_and_return(
-            gain_re, gain_im, re, im, echo, i, z_re, z_im, first, width, r_re, r_im
+            grad_re, grad_im, re, im, echo, i, z_re, z_im, first, width, r_re, r_im
         )
         e_re = g_re * q_re + g_im * q_im
         e_im = g_re * q_im - g_im * q_re
@@ -304,11 +304,11 @@ def sensing_pass(
         e_im -= pull * p_im
         # Back through the norm: ∂L/∂u = ∂L/∂v - û Re(ûᴴ ∂L/∂v), where the factor √E/‖u‖ is in e.
         along = (e_re * p_re + e_im * p_im) / norm
-        return_to_beam(sum_gain_re, sum_gain_im, v_re, v_im, a_re, a_im, first, last, e_re, e_im, along)
+        return_to_beam(sum_grad_re, sum_grad_im, v_re, v_im, a_re, a_im, first, last, e_re, e_im, along)
 
 
 def receiver_pass(
-    loss: Any, gain_re: Any, gain_im: Any, re: Any, im: Any, angles: Any, outside: Any, outside_sum: Any,
+    loss: Any, grad_re: Any, grad_im: Any, re: Any, im: Any, angles: Any, outside: Any, outside_sum: Any,
     echo: Any, low: Any, high: Any, angle: Any, scale: Any,
 ) -> None:  # fmt: skip
     """The receiver alone, for echoes (n, 2K) that were recorded; arguments as in `sensing_pass`."""
@@ -327,13 +327,13 @@ def receiver_pass(
             scale,
         )  # fmt: skip
         loss[i] = (estimate - angle[i]) * (estimate - angle[i])
-        collect(gain_re, gain_im, echo, i, z_re, z_im, first, width)
+        collect(grad_re, grad_im, echo, i, z_re, z_im, first, width)
 
 
 def _signatures(real: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     row, plane, index = readable(real, 1), readable(real, 2), readable(types.int32, 1)
-    out, gains = writable(real, 1), (writable(real, 2), writable(real, 2))
-    sensing = (out, *gains, *gains, plane, plane, plane, plane, row, row, row)
+    out, grads = writable(real, 1), (writable(real, 2), writable(real, 2))
+    sensing = (out, *grads, *grads, plane, plane, plane, plane, row, row, row)
     return (
         (
             *sensing,
@@ -353,7 +353,7 @@ def _signatures(real: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             real,
             real,
         ),
-        (out, *gains, plane, plane, row, row, row, plane, index, index, row, real),
+        (out, *grads, plane, plane, row, row, row, plane, index, index, row, real),
     )
 
 

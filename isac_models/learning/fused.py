@@ -39,7 +39,7 @@ def _kernels() -> ModuleType:
 
 
 @dataclass
-class _Gains:
+class _Gradients:
     """Gradients that one chunk adds up: of A (2, K, N padded), of the prefix sums (2, N + 1, K padded)."""
 
     matrix: Values
@@ -83,7 +83,7 @@ class FusedPass:
             self.dtype.type(objective.miss_cost),
         )
         self._pool = ThreadPoolExecutor(threads, "dictionary") if threads > 1 else None
-        self._gains: list[_Gains] = []
+        self._gradients: list[_Gradients] = []
         self._blas_threads = threads if antennas >= LARGE else 1
         self._libraries = ThreadpoolController()
 
@@ -94,9 +94,9 @@ class FusedPass:
         matrix = np.zeros((2, antennas, columns + self.lanes), self.dtype)
         matrix[:, :, :columns] = planes
         firsts = range(0, batch.size, CHUNK)
-        while len(self._gains) < len(firsts):
-            self._gains.append(
-                _Gains(np.empty_like(matrix), np.empty((2, columns + 1, self._padded), self.dtype))
+        while len(self._gradients) < len(firsts):
+            self._gradients.append(
+                _Gradients(np.empty_like(matrix), np.empty((2, columns + 1, self._padded), self.dtype))
             )
         # The matrices of the transmitter are small: threads of the BLAS would only wait for each other.
         transmitter = None
@@ -107,26 +107,31 @@ class FusedPass:
         def run(number: int) -> None:
             count = min(CHUNK, batch.size - firsts[number])
             chunk = batch.chunk(firsts[number], count, self.dtype)
-            self._run(self._gains[number], matrix, transmitter, chunk, batch.size)
+            self._run(self._gradients[number], matrix, transmitter, chunk, batch.size)
 
         numbers = range(len(firsts))
         list(map(run, numbers) if self._pool is None else self._pool.map(run, numbers))
-        gains = self._gains[: len(firsts)]
-        gradient = np.sum([g.matrix[:, :, :columns] for g in gains], axis=0)
+        gradients = self._gradients[: len(firsts)]
+        gradient = np.sum([g.matrix[:, :, :columns] for g in gradients], axis=0)
         if transmitter is not None:
-            sums = np.asarray(sum(g.sums[:, :, :antennas].astype(np.float64) for g in gains))
+            sums = np.asarray(sum(g.sums[:, :, :antennas].astype(np.float64) for g in gradients))
             with self._libraries.limit(limits=self._blas_threads, user_api="blas"):
                 gradient += transmitter.gradient(sums)
-        return sum(g.loss for g in gains) / batch.size, gradient
+        return sum(g.loss for g in gradients) / batch.size, gradient
 
     def _simulated(self, batch: Batch) -> bool:
         return batch.chunk(0, 0, self.dtype).gain is not None
 
     def _run(
-        self, gains: _Gains, matrix: Values, transmitter: _Transmitter | None, chunk: Chunk, total: int
+        self,
+        gradients: _Gradients,
+        matrix: Values,
+        transmitter: _Transmitter | None,
+        chunk: Chunk,
+        total: int,
     ) -> None:
-        """One chunk, its gradients into `gains`."""
-        gains.matrix[:] = 0
+        """One chunk, its gradients into `gradients`."""
+        gradients.matrix[:] = 0
         loss = np.empty(chunk.angle.size, self.dtype)
         outside = (self._shape[1] - (chunk.high - chunk.low)).astype(self.dtype)
         inside_sum = self._grid_sums[chunk.high] - self._grid_sums[chunk.low]
@@ -135,17 +140,17 @@ class FusedPass:
         receiver = (self._angles, outside, outside_sum, echo, chunk.low, chunk.high, chunk.angle)
         scale = self.dtype.type(2 / total)
         if transmitter is None:
-            self._receiver(loss, *gains.matrix, *matrix, *receiver, scale)
+            self._receiver(loss, *gradients.matrix, *matrix, *receiver, scale)
         else:
-            gains.sums[:] = 0
+            gradients.sums[:] = 0
             assert chunk.gain is not None
             gain = np.ascontiguousarray(chunk.gain).view(self.dtype)
             self._sensing(
-                loss, *gains.matrix, *gains.sums, *matrix, *transmitter.sums.astype(self.dtype),
+                loss, *gradients.matrix, *gradients.sums, *matrix, *transmitter.sums.astype(self.dtype),
                 *receiver, gain, self._amplitude, scale, self._send, self._receive, self._same,
                 *self._objective,
             )  # fmt: skip
-        gains.loss = float(loss.sum(dtype=np.float64))
+        gradients.loss = float(loss.sum(dtype=np.float64))
 
     def _elements(self, array: Array) -> Values:
         """Positions · 4 (wavelengths), moduli and phases (quarter turns), (3, K padded)."""

@@ -58,14 +58,21 @@ class Options:
 
 
 def network(tensors: Tensors, name: str, inputs: Tensor) -> Tensor:
-    """Output before its nonlinearity of the network called `name`: (W, n, inputs) to (W, n, outputs)."""
+    """Output before its nonlinearity of the network called `name`: (W, n, inputs) to (W, n, outputs).
+
+    Under torch.autocast the hidden layers are computed in its precision. The last one never is: eight bits
+    of an angle are too few.
+    """
     values = inputs
-    for layer in range(LAYERS):
-        weight, bias = tensors[f"{name}.{layer}.weight"], tensors[f"{name}.{layer}.bias"]
-        values = torch.baddbmm(bias[:, None], values.expand(len(weight), -1, -1), weight.transpose(1, 2))
-        if layer < LAYERS - 1:
-            values = functional.relu(values)
-    return values
+    for layer in range(LAYERS - 1):
+        values = functional.relu(_layer(tensors, name, layer, values))
+    with torch.autocast(inputs.device.type, enabled=False):
+        return _layer(tensors, name, LAYERS - 1, values.to(inputs.dtype))
+
+
+def _layer(tensors: Tensors, name: str, layer: int, values: Tensor) -> Tensor:
+    weight, bias = tensors[f"{name}.{layer}.weight"], tensors[f"{name}.{layer}.bias"]
+    return torch.baddbmm(bias[:, None], values.expand(len(weight), -1, -1), weight.transpose(1, 2))
 
 
 def encode(tensors: Tensors) -> Tensor:

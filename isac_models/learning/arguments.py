@@ -243,6 +243,12 @@ def _add_neural(group: Any) -> None:
         help="compiled kernels, matrix products with compiled steps between, or torch's differentiation, "
         "also for a GPU; auto: the fastest for the width (default: auto)",
     )
+    group.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        metavar="float32|bfloat16",
+        help="of the hidden layers; bfloat16 for processors that are faster at it (default: float32)",
+    )
 
 
 def _add_run(group: Any, patience: bool) -> None:

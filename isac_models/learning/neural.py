@@ -81,7 +81,8 @@ class Neural:
         settings, wanted = self.settings, self.settings["engine"]
         if wanted == "auto":
             narrow = settings["hidden"] <= WIDEST_FOR_KERNELS
-            wanted = "torch" if settings["device"] != "cpu" else "kernels" if narrow else "products"
+            on_torch = settings["device"] != "cpu" or settings["precision"] != "float32"
+            wanted = "torch" if on_torch else "kernels" if narrow else "products"
         energy = self.scenario.transmit_energy
         if wanted != "torch":
             from isac_models.learning.neural_products import ProductEngine
@@ -104,7 +105,9 @@ class Neural:
             settings["literal_loss"],
             settings["mask"],
         )
-        return TorchEngine(self.layout, options, settings["device"], threads=settings["threads"])
+        return TorchEngine(
+            self.layout, options, settings["device"], settings["threads"], settings["precision"]
+        )
 
     def _draws(self, stream: str) -> Draws:
         low, high = (tuple(math.radians(edge) for edge in self.settings[key]) for key in SECTORS)

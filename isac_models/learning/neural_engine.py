@@ -150,12 +150,23 @@ def encoder_gradient(weights: dict[str, Values], kept: list[Values], symbol_erro
 
 
 class TorchEngine:
-    """Automatic differentiation of the plain form, on any device."""
+    """Automatic differentiation of the plain form, on any device.
 
-    def __init__(self, layout: Layout, options: Any, device: str = "cpu", threads: int | None = None) -> None:
+    precision: "bfloat16" computes the hidden layers so; weights, sums and losses stay single.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        options: Any,
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "float32",
+    ) -> None:
         import torch
 
         self.layout, self.options, self.device = layout, options, device
+        self.mixed = precision == "bfloat16"
         if threads is not None:
             torch.set_num_threads(threads)
 
@@ -171,7 +182,8 @@ class TorchEngine:
         flat = torch.tensor(parameters, device=self.device, requires_grad=True)
         omega = torch.tensor(omegas, dtype=flat.dtype, device=self.device)
         drawn = snapshots(tiles, count, self.device)
-        sensing, communication = losses(self.layout.tensors(flat), drawn, self.options, step, divisor)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
+            sensing, communication = losses(self.layout.tensors(flat), drawn, self.options, step, divisor)
         weighted(omega, sensing, communication).sum().backward()  # type: ignore[no-untyped-call]
         assert flat.grad is not None
         both = torch.stack([sensing.detach(), communication.detach()], dim=1)

@@ -14,6 +14,7 @@ OMEGAS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.15, 0.4, 0.6, 0.8, 1.0
 """Trade-offs ω_r of the paper (Sec. V-A), each trained from scratch."""
 MASKS = ("detected", "present")
 ANGLE_UNITS = ("sector", "rad")
+PRECISIONS = ("float32", "bfloat16")
 ENGINES = ("auto", "kernels", "products", "torch")
 LARGEST_HIDDEN = 1 << 14
 
@@ -37,6 +38,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "check_every": 500,
         "device": "cpu",
         "engine": "auto",
+        "precision": "float32",  # of the hidden layers
         "threads": None,  # None: one for each processor
     }
 )
@@ -67,12 +69,22 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
             _whole(key, full[key], 1)
     if full["hidden"] > LARGEST_HIDDEN:
         raise UserError(f"hidden must be at most {LARGEST_HIDDEN}, not {full['hidden']}")
-    choices = {"mask": MASKS, "angle_unit": ANGLE_UNITS, "engine": ENGINES, "recipe": ("paper",)}
+    choices = {
+        "mask": MASKS,
+        "angle_unit": ANGLE_UNITS,
+        "engine": ENGINES,
+        "precision": PRECISIONS,
+        "recipe": ("paper",),
+    }
     for key, allowed in choices.items():
         if full[key] not in allowed:
             raise UserError(f"{key} {full[key]!r}: choose one of {', '.join(allowed)}")
     if full["engine"] in ("kernels", "products") and full["device"] != "cpu":
         raise UserError(f"engine {full['engine']} runs on the device cpu only")
+    if full["engine"] in ("kernels", "products") and full["precision"] != "float32":
+        raise UserError(
+            f"engine {full['engine']} computes in float32: precision {full['precision']} is torch's"
+        )
     rate = full["learning_rate"]
     if not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
         raise UserError(f"the learning rate must be a positive number, not {rate}")

@@ -114,4 +114,23 @@ def test_large_logits_do_no_harm() -> None:
         np.testing.assert_allclose(fused[1][counted], plain[1][counted], rtol=1e-4)
 
 
+@pytest.mark.parametrize("step", [1, 2])
+def test_hidden_layers_in_bfloat16_leave_the_direction_of_the_gradient(step: int) -> None:
+    scenario, layout, parameters = make("impaired", 32)
+    options = Options(scenario.transmit_energy, mask="present")
+    tiles = Draws(scenario, 7).tiles(0, 2000)
+    single, mixed = (
+        TorchEngine(layout, options, precision=precision).gradients(
+            parameters, OMEGAS, tiles, 2000, 2000, step
+        )
+        for precision in ("float32", "bfloat16")
+    )
+    assert mixed[0].dtype == np.float32
+    assert (mixed[0] != single[0]).any()
+    counted = np.array([[omega > 0, omega < 1] for omega in OMEGAS])
+    np.testing.assert_allclose(mixed[1][counted], single[1][counted], rtol=1e-2)
+    for one, other in zip(single[0], mixed[0], strict=True):
+        assert np.linalg.norm(other - one) < 0.05 * np.linalg.norm(one)
+
+
 torch.set_num_threads(1)

@@ -52,8 +52,8 @@ def test_settings_of_the_learned_dictionary() -> None:
 def test_settings_of_the_networks() -> None:
     text = (
         "neural --out a --hidden 1024 --omega 0 1e-6 1 --literal-loss --mask present --no-scale-inputs "
-        "--flat 0.01 --sector-mean -60 -4e1 --sector-span 1 2 --patience 5000 --check-every 50 --engine torch "
-        "--angle-unit rad --precision bfloat16"
+        "--flat 0.01 --sector-mean -60 -4e1 --sector-span 1 2 --patience 5000 --check-every 50 --engine torch"
+        " --angle-unit rad --precision bfloat16"
     )
     assert given(parse(text.split())) == {
         "hidden": 1024,

@@ -205,6 +205,16 @@ class FusedDictionary(Dictionary):
         super().__init__(scenario, matrix, dtype, objective)
         self._engine = FusedPass(scenario, self.objective, threads, NUMPY[dtype])
 
+    def comes_next(self, batch: Batch) -> None:
+        """Name the batch that follows the next: it is drawn while threads would wait for each other."""
+        self._engine.comes_next(batch)
+
+    def backward(self, batch: Batch) -> float:
+        """Loss of a batch; its gradient replaces that of the weights: loss(batch).backward(), but sooner."""
+        value, gradient = self._engine.loss_and_gradient(self.planes.detach().numpy(), batch)
+        self.planes.grad = torch.from_numpy(gradient).to(self.dtype)
+        return value
+
     def loss(self, batch: Batch) -> Tensor:
         """As in `Dictionary`."""
         value: Tensor = _Fused.apply(self.planes, self._engine, batch)  # type: ignore[no-untyped-call]

@@ -20,5 +20,6 @@ MODULES = (
     "networks",
     "wide_networks",
     "network_inference",
+    "sectors",
     "dictionary",
 )

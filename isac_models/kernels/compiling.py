@@ -43,14 +43,18 @@ class Compiled:
 COMPILED: list[Compiled] = []
 
 
-def kernel(*arguments: Any, uses: ModuleType | None = None, label: str = "") -> Callable[[F], F]:
+def kernel(
+    *arguments: Any, uses: ModuleType | None = None, label: str = "", fused: bool = True
+) -> Callable[[F], F]:
     """Compile a function of these argument types that returns nothing.
 
     `uses`: a module whose functions the kernel inlines; the cache then tells that module's versions apart.
     `label`: what tells a function that is compiled more than once from itself in `COMPILED`.
 
-    Multiplications and additions may fuse; their order stays as written. The machine code is kept in numba's
-    cache directory. Where none is writable, or the cache is damaged, it is compiled for this process alone.
+    `fused`: whether a multiplication and an addition may become one operation; their order stays as written.
+
+    The machine code is kept in numba's cache directory. Where none is writable, or the cache is damaged, it
+    is compiled for this process alone.
     """
     signature = types.void(*arguments)
 
@@ -60,7 +64,11 @@ def kernel(*arguments: Any, uses: ModuleType | None = None, label: str = "") -> 
             function = FunctionType(function.__code__, function.__globals__, function.__name__)  # type: ignore[assignment]
             function.__qualname__ = f"{function.__name__}_{source[:16]}"
         start = time.perf_counter()
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+        options: dict[str, Any] = {
+            "nogil": True,
+            "error_model": "numpy",
+            "fastmath": {"contract"} if fused else False,
+        }
         try:
             compiled: Any = numba.njit(signature, cache=True, **options)(function)
             cached = bool(sum(compiled.stats.cache_hits.values()))

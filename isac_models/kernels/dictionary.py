@@ -219,7 +219,7 @@ def return_to_beam(
 
 def sensing_pass(
     loss: Any, grad_re: Any, grad_im: Any, sum_grad_re: Any, sum_grad_im: Any, re: Any, im: Any,
-    sum_re: Any, sum_im: Any, angles: Any, outside: Any, outside_sum: Any, echo: Any, low: Any, high: Any,
+    sum_re: Any, sum_im: Any, angles: Any, grid_sums: Any, echo: Any, low: Any, high: Any,
     angle: Any, gain: Any, amplitude: Any, scale: Any, send: Any, receiving: Any, same: Any,
     collected: Any, noise_energy: Any, found_only: Any, level: Any, miss_cost: Any,
 ) -> None:  # fmt: skip
@@ -227,7 +227,7 @@ def sensing_pass(
 
     loss (n,): what each echo costs. grad_re, grad_im: ∂L/∂A, added to; sum_grad_re, sum_grad_im: the same for
     the prefix sums.
-    outside, outside_sum (n,): how many grid points lie outside the window, and the sum of their angles.
+    grid_sums (N + 1,): prefix sums of the grid's angles, radians.
     echo (n, 2K) comes as noise and leaves as the echo. low, high (n,): the window's first column and the one
     after its last. angle (n,) θ, gain (2n,) α. amplitude √E_tx. scale: 2/batch. send, receiving
     (3, K padded): the true arrays, positions · 4 (wavelengths), moduli, phases (quarter turns).
@@ -238,6 +238,7 @@ def sensing_pass(
     """
     padded = send.shape[1]
     columns = re.shape[1]
+    points = grid_sums.size - 1
     z_re = np.empty(columns, re.dtype)
     z_im = np.empty(columns, re.dtype)
     size = np.empty(columns, re.dtype)
@@ -272,6 +273,8 @@ def sensing_pass(
             echo[i, 2 * k] += h_re * r_re[k] - h_im * r_im[k]
             echo[i, 2 * k + 1] += h_re * r_im[k] + h_im * r_re[k]
         inside = last - first
+        outside = re.dtype.type(points - inside)
+        outside_sum = re.dtype.type(grid_sums[points] - (grid_sums[last] - grid_sums[first]))
         width = -(-inside // LANES) * LANES
         correlate(z_re, z_im, re, im, echo, i, first, width)
         weighed = one
@@ -284,7 +287,7 @@ def sensing_pass(
             if s * s + t * t <= level * noise_energy:
                 weighed = zero
         estimate = soften(
-            z_re, z_im, size, weight, angles, outside[i], outside_sum[i], first, inside, width, theta,
+            z_re, z_im, size, weight, angles, outside, outside_sum, first, inside, width, theta,
             scale * weighed,
         )  # fmt: skip
         loss[i] = (estimate - theta) * (estimate - theta) * weighed
@@ -308,22 +311,26 @@ def sensing_pass(
 
 
 def receiver_pass(
-    loss: Any, grad_re: Any, grad_im: Any, re: Any, im: Any, angles: Any, outside: Any, outside_sum: Any,
+    loss: Any, grad_re: Any, grad_im: Any, re: Any, im: Any, angles: Any, grid_sums: Any,
     echo: Any, low: Any, high: Any, angle: Any, scale: Any,
 ) -> None:  # fmt: skip
     """The receiver alone, for echoes (n, 2K) that were recorded; arguments as in `sensing_pass`."""
     columns = re.shape[1]
+    points = grid_sums.size - 1
     z_re = np.empty(columns, re.dtype)
     z_im = np.empty(columns, re.dtype)
     size = np.empty(columns, re.dtype)
     weight = np.empty(columns, re.dtype)
     for i in range(echo.shape[0]):
         first = low[i]
-        inside = high[i] - first
+        last = high[i]
+        inside = last - first
+        outside = re.dtype.type(points - inside)
+        outside_sum = re.dtype.type(grid_sums[points] - (grid_sums[last] - grid_sums[first]))
         width = -(-inside // LANES) * LANES
         correlate(z_re, z_im, re, im, echo, i, first, width)
         estimate = soften(
-            z_re, z_im, size, weight, angles, outside[i], outside_sum[i], first, inside, width, angle[i],
+            z_re, z_im, size, weight, angles, outside, outside_sum, first, inside, width, angle[i],
             scale,
         )  # fmt: skip
         loss[i] = (estimate - angle[i]) * (estimate - angle[i])
@@ -333,7 +340,8 @@ def receiver_pass(
 def _signatures(real: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     row, plane, index = readable(real, 1), readable(real, 2), readable(types.int32, 1)
     out, grads = writable(real, 1), (writable(real, 2), writable(real, 2))
-    sensing = (out, *grads, *grads, plane, plane, plane, plane, row, row, row)
+    sums = readable(types.float64, 1)
+    sensing = (out, *grads, *grads, plane, plane, plane, plane, row, sums)
     return (
         (
             *sensing,
@@ -353,7 +361,7 @@ def _signatures(real: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             real,
             real,
         ),
-        (out, *grads, plane, plane, row, row, row, plane, index, index, row, real),
+        (out, *grads, plane, plane, row, sums, plane, index, index, row, real),
     )
 
 

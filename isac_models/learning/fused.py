@@ -7,23 +7,25 @@ chunks: the result does not depend on the number of threads.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from threadpoolctl import ThreadpoolController
 
 from isac_models.array import Array
 from isac_models.grid import angle_grid
 from isac_models.learning.objective import Objective
-from isac_models.learning.sensing_batch import Batch, Chunk, true_arrays
+from isac_models.learning.sensing_batch import Batch, true_arrays
 from isac_models.scenario import Scenario
 
 Values = NDArray[Any]
+T = TypeVar("T")
 
 LARGE = 64
 """Antennas from which on products of K × K and K × N matrices pay for threads."""
@@ -45,6 +47,14 @@ class _Gradients:
     matrix: Values
     sums: Values
     loss: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A chunk as the kernels take it: what the receiver gets, and the targets' gains, None if recorded."""
+
+    receiver: tuple[Values, ...]
+    gain: Values | None
 
 
 class FusedPass:
@@ -84,6 +94,8 @@ class FusedPass:
         )
         self._pool = ThreadPoolExecutor(threads, "dictionary") if threads > 1 else None
         self._gradients: list[_Gradients] = []
+        self._next: Batch | None = None
+        self._ahead: tuple[Batch, list[Callable[[], _Drawn]]] | None = None
         self._blas_threads = threads if antennas >= LARGE else 1
         self._libraries = ThreadpoolController()
 
@@ -93,61 +105,84 @@ class FusedPass:
         antennas, columns = self._shape
         matrix = np.zeros((2, antennas, columns + self.lanes), self.dtype)
         matrix[:, :, :columns] = planes
-        firsts = range(0, batch.size, CHUNK)
-        while len(self._gradients) < len(firsts):
+        size = batch.size
+        chunks = range(-(-size // CHUNK))
+        while len(self._gradients) < len(chunks):
             self._gradients.append(
                 _Gradients(np.empty_like(matrix), np.empty((2, columns + 1, self._padded), self.dtype))
             )
+        draws = self._draws(batch)
         # The matrices of the transmitter are small: threads of the BLAS would only wait for each other.
         transmitter = None
-        if self._simulated(batch):
+        if batch.simulated:
             with self._libraries.limit(limits=self._blas_threads, user_api="blas"):
-                transmitter = _Transmitter(planes, self._padded)
-
-        def run(number: int) -> None:
-            count = min(CHUNK, batch.size - firsts[number])
-            chunk = batch.chunk(firsts[number], count, self.dtype)
-            self._run(self._gradients[number], matrix, transmitter, chunk, batch.size)
-
-        numbers = range(len(firsts))
-        list(map(run, numbers) if self._pool is None else self._pool.map(run, numbers))
-        gradients = self._gradients[: len(firsts)]
-        gradient = np.sum([g.matrix[:, :, :columns] for g in gradients], axis=0)
+                transmitter = _Transmitter(planes, self._padded, self.dtype)
+        gradients = self._gradients[: len(chunks)]
+        runs = [
+            self._start(self._run, into, matrix, transmitter, drawn, size)
+            for into, drawn in zip(gradients, draws, strict=True)
+        ]
+        if self._next is not None:
+            self._ahead = (self._next, self._draws(self._next))
+            self._next = None
+        for run in runs:
+            run()
+        gradient = gradients[0].matrix[:, :, :columns].copy()
+        for each in gradients[1:]:
+            gradient += each.matrix[:, :, :columns]
         if transmitter is not None:
-            sums = np.asarray(sum(g.sums[:, :, :antennas].astype(np.float64) for g in gradients))
+            sums = gradients[0].sums[:, :, :antennas].astype(np.float64)
+            for each in gradients[1:]:
+                sums += each.sums[:, :, :antennas]
             with self._libraries.limit(limits=self._blas_threads, user_api="blas"):
                 gradient += transmitter.gradient(sums)
-        return sum(g.loss for g in gradients) / batch.size, gradient
+        return sum(g.loss for g in gradients) / size, gradient
 
-    def _simulated(self, batch: Batch) -> bool:
-        return batch.chunk(0, 0, self.dtype).gain is not None
+    def comes_next(self, batch: Batch) -> None:
+        """Name the batch that follows the next: in the next call, threads that are done draw it already."""
+        if self._pool is not None:
+            self._next = batch
+
+    def _start(self, work: Callable[..., T], *arguments: Any) -> Callable[[], T]:
+        """Have work done; what is returned waits for its result. Without threads, that does it."""
+        if self._pool is None:
+            return partial(work, *arguments)
+        return self._pool.submit(work, *arguments).result
+
+    def _draws(self, batch: Batch) -> list[Callable[[], _Drawn]]:
+        """The chunks of a batch, drawn ahead or now."""
+        if self._ahead is not None and self._ahead[0] is batch:
+            (_, draws), self._ahead = self._ahead, None
+            return draws  # once: the kernel makes echoes of the noise in place
+        firsts = range(0, batch.size, CHUNK)
+        return [self._start(self._draw, batch, first, min(CHUNK, batch.size - first)) for first in firsts]
+
+    def _draw(self, batch: Batch, first: int, count: int) -> _Drawn:
+        chunk = batch.chunk(first, count, self.dtype)
+        echo = np.ascontiguousarray(chunk.noise).view(self.dtype)
+        gain = None if chunk.gain is None else np.ascontiguousarray(chunk.gain).view(self.dtype)
+        return _Drawn((self._angles, self._grid_sums, echo, chunk.low, chunk.high, chunk.angle), gain)
 
     def _run(
         self,
         gradients: _Gradients,
         matrix: Values,
         transmitter: _Transmitter | None,
-        chunk: Chunk,
+        drawn: Callable[[], _Drawn],
         total: int,
     ) -> None:
         """One chunk, its gradients into `gradients`."""
+        draw = drawn()
         gradients.matrix[:] = 0
-        loss = np.empty(chunk.angle.size, self.dtype)
-        outside = (self._shape[1] - (chunk.high - chunk.low)).astype(self.dtype)
-        inside_sum = self._grid_sums[chunk.high] - self._grid_sums[chunk.low]
-        outside_sum = (self._grid_sums[-1] - inside_sum).astype(self.dtype)
-        echo = np.ascontiguousarray(chunk.noise).view(self.dtype)
-        receiver = (self._angles, outside, outside_sum, echo, chunk.low, chunk.high, chunk.angle)
+        loss = np.empty(len(draw.receiver[-1]), self.dtype)
         scale = self.dtype.type(2 / total)
         if transmitter is None:
-            self._receiver(loss, *gradients.matrix, *matrix, *receiver, scale)
+            self._receiver(loss, *gradients.matrix, *matrix, *draw.receiver, scale)
         else:
             gradients.sums[:] = 0
-            assert chunk.gain is not None
-            gain = np.ascontiguousarray(chunk.gain).view(self.dtype)
             self._sensing(
-                loss, *gradients.matrix, *gradients.sums, *matrix, *transmitter.sums.astype(self.dtype),
-                *receiver, gain, self._amplitude, scale, self._send, self._receive, self._same,
+                loss, *gradients.matrix, *gradients.sums, *matrix, *transmitter.sums,
+                *draw.receiver, draw.gain, self._amplitude, scale, self._send, self._receive, self._same,
                 *self._objective,
             )  # fmt: skip
         gradients.loss = float(loss.sum(dtype=np.float64))
@@ -166,13 +201,14 @@ class FusedPass:
 class _Transmitter:
     """M of (4), (A*Aᵀ)M = A*, as prefix sums over its columns, and the way back to A."""
 
-    def __init__(self, planes: Values, padded: int) -> None:
+    def __init__(self, planes: Values, padded: int, dtype: DTypeLike) -> None:
         self._matrix = planes[0].astype(np.float64) + 1j * planes[1]
         self._conjugate = self._matrix.conj()
-        self._gram = self._conjugate @ self._matrix.T
-        self._solution = np.linalg.solve(self._gram, self._conjugate)
+        # Twice a solution for N columns: with N ≥ 2K the inverse costs half, and A*Aᵀ is well-conditioned.
+        self._inverse = np.linalg.inv(self._conjugate @ self._matrix.T)
+        self._solution = self._inverse @ self._conjugate
         antennas, columns = self._matrix.shape
-        self.sums = np.zeros((2, columns + 1, padded))
+        self.sums = np.zeros((2, columns + 1, padded), dtype)
         prefix = np.cumsum(self._solution, axis=1).T
         self.sums[0, 1:, :antennas] = prefix.real
         self.sums[1, 1:, :antennas] = prefix.imag
@@ -183,8 +219,9 @@ class _Transmitter:
         With Γ = ∂L/∂M and Λ = (A*Aᵀ)⁻¹Γ: ∂L/∂A = (Λ - ΛMᴴA*)* - M*ΛᵀA.
         """
         tail = np.cumsum(sums[:, :0:-1], axis=1)[:, ::-1]
-        slope = (tail[0] + 1j * tail[1]).T
-        solved = np.linalg.solve(self._gram, slope)
+        slope = np.empty(tail.shape[1:], np.complex128)
+        slope.real, slope.imag = tail
+        solved = self._inverse @ slope.T
         product = solved @ self._solution.conj().T
         gradient = (solved - product @ self._conjugate).conj() - product.T @ self._matrix
         return np.stack([gradient.real, gradient.imag])

@@ -26,6 +26,7 @@ from isac_models.learning.sensing_batch import (
     SimulatedBatch,
     initial_matrix,
 )
+from isac_models.learning.torch_threads import torch_on_one_thread
 from isac_models.scenario import Scenario
 
 Values = NDArray[Any]
@@ -137,6 +138,7 @@ class ModelDriven:
             )
         else:
             self.model = WindowedDictionary(scenario, start, objective=objective).to(settings["device"])
+        self._ahead: tuple[int, Batch | None] = (-1, None)
         self._best = self.model.planes.detach().clone()
         self._best_loss = math.inf
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=settings["learning_rate"], fused=on_cpu)
@@ -178,20 +180,37 @@ class ModelDriven:
 
     def step(self, iteration: int) -> float:
         """One iteration, 0 first: returns its loss, rad²."""
-        size = self.settings["batch"]
         if self._recorded is not None and iteration % BEST_EVERY == 0:
             self._keep_best()
-        batch = self.batch(iteration * size, size)
+        batch = self._next_batch(iteration)
         rate = self.recipe.rate(iteration / self.settings["iterations"])
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings["learning_rate"] * rate
+        with torch_on_one_thread():
+            loss = self._backward(batch)
+            self.optimizer.step()
+            if self._recorded is not None:
+                self._keep_norms()
+        return loss
+
+    def _backward(self, batch: Batch) -> float:
+        if isinstance(self.model, FusedDictionary):
+            return self.model.backward(batch)
         self.optimizer.zero_grad()
         loss = self.model.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        if self._recorded is not None:
-            self._keep_norms()
         return loss.item()
+
+    def _next_batch(self, iteration: int) -> Batch:
+        """The batch of an iteration, the same object that was named as next in the iteration before."""
+        size = self.settings["batch"]
+        ahead, batch = self._ahead
+        if ahead != iteration or batch is None:
+            batch = self.batch(iteration * size, size)
+        if self._recorded is None and isinstance(self.model, FusedDictionary):
+            self._ahead = iteration + 1, self.batch((iteration + 1) * size, size)
+            self.model.comes_next(self._ahead[1])
+        return batch
 
     def batch(self, start: int, size: int) -> Batch:
         """Snapshots start … start + size - 1 of the training."""

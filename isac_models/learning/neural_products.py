@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac_models.learning.neural_engine import encode, encoder_gradient
+from isac_models.learning.torch_threads import torch_on_one_thread
 from isac_models.network_layout import LAYERS, Layout
 
 Values = NDArray[Any]
@@ -48,17 +49,11 @@ class ProductEngine:
         self, parameters: Values, omegas: Sequence[float], tiles: Values, count: int, divisor: int, step: int
     ) -> tuple[Values, Values]:
         """See Engine."""
-        import torch
-
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with torch_on_one_thread():
             found = [
                 self._one(row, omega, tiles, count, divisor, step)
                 for row, omega in zip(parameters, omegas, strict=True)
             ]
-        finally:
-            torch.set_num_threads(before)
         return np.stack([gradient for gradient, _ in found]), np.stack([losses for _, losses in found])
 
     def _one(

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,6 +34,13 @@ SPAN = (math.radians(10), math.radians(20))
 CENTRE, WIDTH, ANGLE, GAIN, NOISE, MESSAGE = 0, 1, 2, 3, 4, 5
 
 
+@cache
+def _kernels() -> ModuleType:
+    from isac_models.kernels import sectors  # here, because it imports numba
+
+    return sectors
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Snapshots with a target, n of them.
@@ -50,6 +59,9 @@ class Chunk:
 
 class Batch(Protocol):
     """Snapshots that a loss is the mean of."""
+
+    simulated: bool
+    """Whether beams are to be chosen and echoes to be made, or the echoes are there."""
 
     @property
     def size(self) -> int:
@@ -91,6 +103,8 @@ class SimulatedBatch:
     `stream` and `start` say which draws: snapshot i of the batch is number start + i of the stream.
     """
 
+    simulated = True
+
     def __init__(
         self,
         scenario: Scenario,
@@ -111,17 +125,21 @@ class SimulatedBatch:
         # Angles come from float32 draws in every precision, so that all forms see the same windows.
         single = SnapshotRandom(*self._key)
         random = single if np.dtype(dtype) == np.float32 else SnapshotRandom(*self._key, dtype)
-        centre = single.uniform(CENTRE, start, count, *self.sectors.mean).astype(np.float64)
-        half = single.uniform(WIDTH, start, count, *self.sectors.span).astype(np.float64) / 2
-        angle = centre + half * single.uniform(ANGLE, start, count, -1.0, 1.0)
+        centre = single.uniform(CENTRE, start, count, *self.sectors.mean)
+        width = single.uniform(WIDTH, start, count, *self.sectors.span)
+        place = single.uniform(ANGLE, start, count, -1.0, 1.0)
+        low, high = np.empty((2, count), np.int32)
+        angle = np.empty(count, dtype)
+        kernels = _kernels()
+        draw = kernels.sectors_32 if angle.dtype == np.float32 else kernels.sectors_64
+        draw(low, high, angle, centre, width, place, scenario.grid_size, TOLERANCE)
         gain = random.complex_normal(GAIN, start, count, variance=scenario.radar_gain)
         if scenario.order > 4:  # the four points of QPSK have one modulus, and α has a random phase
             constellation = Constellation(scenario.order)
             symbol = constellation.encode(single.integers(MESSAGE, start, count, scenario.order))
             gain = gain * symbol
         noise = random.complex_normal(NOISE, start, count, scenario.antennas, scenario.noise_power)
-        low, high = window(scenario.grid_size, centre - half, centre + half)
-        return Chunk(low, high, angle.astype(dtype), gain, noise)
+        return Chunk(low, high, angle, gain, noise)
 
 
 class RecordedBatch:
@@ -129,6 +147,8 @@ class RecordedBatch:
 
     angle (n,); sector: one [low, high] for all, or (n, 2).
     """
+
+    simulated = False
 
     def __init__(
         self, echo: Values, angle: Values, sector: tuple[float, float] | Values, grid_size: int

@@ -127,6 +127,30 @@ def test_threads_do_not_change_a_bit(threads: int) -> None:
     assert np.array_equal(one[1], many[1])
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_batches_named_ahead_are_the_same_batches(threads: int) -> None:
+    """In whatever order they are asked for, each as often as wanted."""
+    scenario = scenario_of()
+    one, two, other = (SimulatedBatch(scenario, 9, "training", start, 6000) for start in (0, 6000, 12000))
+    model = FusedDictionary(scenario, initial_matrix(scenario, 1, 0.1), threads=threads)
+
+    def found(batch: SimulatedBatch) -> tuple[float, Any]:
+        value = model.backward(batch)
+        assert model.planes.grad is not None
+        return value, model.planes.grad.tolist()
+
+    first, second, third = found(one), found(two), found(other)
+    value, gradient = loss_and_gradient(model, one)
+    assert first[0] == pytest.approx(value, rel=1e-6)
+    assert first[1] == gradient.tolist()
+    model.comes_next(two)
+    assert found(one) == first
+    assert found(other) == third
+    assert found(two) == found(two) == second
+    model.comes_next(one)
+    assert found(one) == found(one) == first
+
+
 def test_the_plain_form_is_the_baseline_when_it_holds_the_true_steering_vectors() -> None:
     """Beam (4), echo (1), angle (13) and statistic (14) against the NumPy forms of the link."""
     scenario = scenario_of()

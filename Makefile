@@ -34,6 +34,7 @@ bench: $(VENV)/.link-installed $(VENV)/.kernels-compiled
 	$(BIN)/python benchmarks/link.py
 	$(BIN)/python benchmarks/evaluate.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/neural.py
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,6 +31,8 @@ LARGE = 64
 """Antennas from which on products of K × K and K × N matrices pay for threads."""
 CHUNK = 2500
 """Snapshots of a chunk: with 16 antennas their noise takes 320 kB."""
+AHEAD = 32
+"""Chunks up to which a batch is drawn before it is needed."""
 
 
 @cache
@@ -61,7 +63,7 @@ class FusedPass:
     """Mean cost of an echo, (θ̂ - θ)² of (13) unless the objective says more, for A as planes (2, K, N).
 
     The echoes of a `SimulatedBatch` come from the true arrays of the scenario. `threads`: how many chunks run
-    at a time. Memory: the gradients of every chunk and the echoes of `threads` chunks.
+    at a time. Memory: the gradients of every chunk and the echoes of `threads` chunks, or up to 2 · AHEAD.
     """
 
     def __init__(
@@ -155,7 +157,8 @@ class FusedPass:
             (_, draws), self._ahead = self._ahead, None
             return draws  # once: the kernel makes echoes of the noise in place
         firsts = range(0, batch.size, CHUNK)
-        return [self._start(self._draw, batch, first, min(CHUNK, batch.size - first)) for first in firsts]
+        start = self._start if len(firsts) <= AHEAD else partial
+        return [start(self._draw, batch, first, min(CHUNK, batch.size - first)) for first in firsts]
 
     def _draw(self, batch: Batch, first: int, count: int) -> _Drawn:
         chunk = batch.chunk(first, count, self.dtype)

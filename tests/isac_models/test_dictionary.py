@@ -15,6 +15,7 @@ from isac_models.detection import MatchedFilter
 from isac_models.dictionary import Dictionary, FusedDictionary, WindowedDictionary
 from isac_models.errors import UserError
 from isac_models.grid import angle_grid, sector_mask
+from isac_models.learning import fused
 from isac_models.learning.objective import Objective, joint_objective
 from isac_models.learning.sensing_batch import (
     Chunk,
@@ -127,9 +128,12 @@ def test_threads_do_not_change_a_bit(threads: int) -> None:
     assert np.array_equal(one[1], many[1])
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_batches_named_ahead_are_the_same_batches(threads: int) -> None:
+@pytest.mark.parametrize(("threads", "chunks"), [(1, fused.AHEAD), (2, fused.AHEAD), (2, 1)])
+def test_batches_named_ahead_are_the_same_batches(
+    threads: int, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In whatever order they are asked for, each as often as wanted."""
+    monkeypatch.setattr(fused, "AHEAD", chunks)
     scenario = scenario_of()
     one, two, other = (SimulatedBatch(scenario, 9, "training", start, 6000) for start in (0, 6000, 12000))
     model = FusedDictionary(scenario, initial_matrix(scenario, 1, 0.1), threads=threads)

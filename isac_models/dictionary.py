@@ -8,6 +8,7 @@ has; `FusedDictionary`, compiled, for the processor.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,13 @@ class Dictionary(torch.nn.Module):
         where the cost is (θ̂ - θ)².
         """
         return self.cost(batch.chunk(0, batch.size, NUMPY[self.dtype])).mean()
+
+    def backward(self, batch: Batch) -> float:
+        """Loss of a batch; its gradient replaces that of the weights."""
+        self.zero_grad()
+        loss = self.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
 
     def cost(self, chunk: Chunk) -> Tensor:
         """What each echo costs, rad² (n,), see `Objective`."""
@@ -151,12 +159,23 @@ class WindowedDictionary(Dictionary):
 
     def loss(self, batch: Batch) -> Tensor:
         """As in `Dictionary`; the batch runs in parts, each drawn and gathered on its own."""
-        count = max(1, CHUNK_ELEMENTS // (self.scenario.antennas * self.scenario.grid_size))
+        return torch.stack(list(self._parts(batch))).sum()
+
+    def backward(self, batch: Batch) -> float:
+        """As in `Dictionary`; of what lies between, one part at a time is kept."""
+        self.zero_grad()
         total = torch.zeros((), dtype=self.dtype, device=self.planes.device)
+        for part in self._parts(batch):
+            part.backward()  # type: ignore[no-untyped-call]
+            total += part.detach()
+        return total.item()
+
+    def _parts(self, batch: Batch) -> Iterator[Tensor]:
+        """What each part of the batch adds to the loss."""
+        count = max(1, CHUNK_ELEMENTS // (self.scenario.antennas * self.scenario.grid_size))
         for first in range(0, batch.size, count):
             chunk = batch.chunk(first, min(count, batch.size - first), NUMPY[self.dtype])
-            total = total + self.cost(chunk).sum()
-        return total / batch.size
+            yield self.cost(chunk).sum() / batch.size
 
     def beams(self, chunk: Chunk) -> Tensor:
         """As in `Dictionary`."""
@@ -210,7 +229,7 @@ class FusedDictionary(Dictionary):
         self._engine.comes_next(batch)
 
     def backward(self, batch: Batch) -> float:
-        """Loss of a batch; its gradient replaces that of the weights: loss(batch).backward(), but sooner."""
+        """As in `Dictionary`, without torch's differentiation."""
         value, gradient = self._engine.loss_and_gradient(self.planes.detach().numpy(), batch)
         self.planes.grad = torch.from_numpy(gradient).to(self.dtype)
         return value

@@ -187,19 +187,11 @@ class ModelDriven:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings["learning_rate"] * rate
         with torch_on_one_thread():
-            loss = self._backward(batch)
+            loss = self.model.backward(batch)
             self.optimizer.step()
             if self._recorded is not None:
                 self._keep_norms()
         return loss
-
-    def _backward(self, batch: Batch) -> float:
-        if isinstance(self.model, FusedDictionary):
-            return self.model.backward(batch)
-        self.optimizer.zero_grad()
-        loss = self.model.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss.item()
 
     def _next_batch(self, iteration: int) -> Batch:
         """The batch of an iteration, the same object that was named as next in the iteration before."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from isac_models import dictionary
 from isac_models.array import hardware, nominal_array, steering_matrix
 from isac_models.beamforming import least_squares_beam
 from isac_models.detection import MatchedFilter
@@ -60,6 +61,35 @@ def assert_same(scenario: Scenario, batch: Any, dtype: torch.dtype, objective: O
         assert value == pytest.approx(plain[0], rel=TOLERANCE[dtype])
         difference = np.linalg.norm(gradient - plain[1]) / np.linalg.norm(plain[1])
         assert difference <= TOLERANCE[dtype], form.__name__
+
+
+@pytest.mark.parametrize("form", [Dictionary, WindowedDictionary, FusedDictionary])
+def test_backward_is_the_gradient_of_the_loss(
+    form: type[Dictionary], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dictionary, "CHUNK_ELEMENTS", 16 * 500 * 100)  # parts of 100 snapshots
+    scenario = scenario_of()
+    batch = SimulatedBatch(scenario, 5, "training", 0, 333)
+    model = form(scenario, initial_matrix(scenario, 3, 0.1), torch.float64)
+    expected = loss_and_gradient(model, batch)
+    for _ in range(2):  # it replaces what was there
+        assert model.backward(batch) == pytest.approx(expected[0], rel=1e-12)
+        assert model.planes.grad is not None
+        np.testing.assert_allclose(model.planes.grad.numpy(), expected[1], rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("form", [Dictionary, WindowedDictionary])
+def test_a_gpu_finds_the_same_gradient(form: type[Dictionary]) -> None:
+    scenario = scenario_of()
+    batch = SimulatedBatch(scenario, 5, "training", 0, 6000)
+    start = initial_matrix(scenario, 3, 0.1)
+    value, gradient = loss_and_gradient(FusedDictionary(scenario, start), batch)
+    model = form(scenario, start).to("cuda")
+    assert model.backward(batch) == pytest.approx(value, rel=1e-3)
+    assert model.planes.grad is not None
+    difference = np.linalg.norm(model.planes.grad.cpu().numpy() - gradient)
+    assert difference <= 1e-3 * np.linalg.norm(gradient)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)

@@ -133,4 +133,18 @@ def test_hidden_layers_in_bfloat16_leave_the_direction_of_the_gradient(step: int
         assert np.linalg.norm(other - one) < 0.05 * np.linalg.norm(one)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_gpu_finds_the_same_gradient(step: int) -> None:
+    scenario, layout, parameters = make("impaired", 32)
+    options = Options(scenario.transmit_energy, mask="present")
+    tiles = Draws(scenario, 7).tiles(0, 2000)
+    here, there = (
+        TorchEngine(layout, options, device).gradients(parameters, OMEGAS, tiles, 2000, 2000, step)
+        for device in ("cpu", "cuda")
+    )
+    for one, other in zip(here[0], there[0], strict=True):
+        assert np.linalg.norm(other - one) <= 1e-2 * np.linalg.norm(one)  # TF32 has ten bits
+
+
 torch.set_num_threads(1)

@@ -12,6 +12,7 @@ knows the true one. Writes samples.csv and samples.png.
 
 import argparse
 import csv
+import os
 import sys
 from itertools import product
 from pathlib import Path
@@ -47,7 +48,8 @@ def main() -> int:
         measure(scenario, "true array", true, "softmax"),
     ]
     recording = options.out / "echoes.isacrec"
-    with (options.out / "samples.csv").open("w", newline="") as file:
+    part = options.out / "samples.part.csv"  # what was measured stays there when the rest is stopped
+    with part.open("w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", restval="")
         table.writeheader()
         table.writerows(rows)
@@ -60,8 +62,9 @@ def main() -> int:
             found = measure(scenario, "learned", matrix, "softmax")
             rows.append(found | {"echoes": echoes, "repeat": repeat})
             table.writerow(rows[-1])
-            file.flush()  # what was measured stays when the rest is stopped
+            file.flush()
             show(rows[-1])
+    os.replace(part, options.out / "samples.csv")
     from link_plot import plot_samples
 
     plot_samples(options.out / "samples.png", rows)

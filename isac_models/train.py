@@ -121,6 +121,8 @@ def _resumed(options: argparse.Namespace) -> tuple[Session, list[str]]:
     wanted = given(options)
     if "device" in wanted:
         wanted["device"] = s.device(wanted["device"])
+    elif s.device("auto") != (used := saved.settings["device"]) != "cpu":
+        raise UserError(f"--resume {options.resume}: it ran on {used}, which is not here: add --device cpu")
     settings = s.task_class(options.kind).complete({**saved.settings, **wanted})
     free = {"device", "threads"}
     for key, value in wanted.items():

@@ -178,6 +178,18 @@ class Progress:
         if self.flat_loss is None or loss < self.flat_loss - FLAT * abs(self.flat_loss):
             self.flat_since, self.flat_loss = self.iteration, loss
 
+    def conclude(self, begin: int) -> None:
+        """End the phase that began at that iteration.
+
+        Raises Diverged when its losses, held out and smoothed, end far above its first held-out loss.
+        """
+        own = (loss for iteration, loss in self.held_out_losses if iteration > begin or not begin)
+        first = next(own, math.inf)
+        if min(self.held_out_loss, self.loss) > FAR * abs(first):
+            raise Diverged(
+                f"the training diverged: the held-out loss went from {first:.3g} to {self.held_out_loss:.3g}"
+            )
+
     @property
     def flat(self) -> bool:
         """Whether patience with this phase is at its end."""
@@ -254,6 +266,7 @@ def train(
         for watcher in watchers:
             watcher.update(progress, ends[-1])
         if over:
+            progress.conclude(ends[progress.phase - 1] if progress.phase else 0)
             if progress.phase == len(ends) - 1:
                 progress.phase += 1  # the losses of the last phase stay, for the report
             else:

@@ -170,7 +170,9 @@ class ModelDriven:
         if full["seed"] < 0:
             raise UserError(f"seed must be at least 0, not {full['seed']}")
         if not (math.isfinite(full["learning_rate"]) and full["learning_rate"] > 0):
-            raise UserError(f"the learning rate must be a positive number, not {full['learning_rate']}")
+            raise UserError(
+                f"--lr, the learning rate, must be a positive number, not {full['learning_rate']}"
+            )
         if full["initial_variance"] is None:  # few echoes do not wash the noise out again
             own = RECIPES[full["recipe"]].initial_variance
             full["initial_variance"] = 0.0 if full["from_recording"] else own

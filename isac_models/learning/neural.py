@@ -55,6 +55,10 @@ class Neural:
         self.scales = scales(scenario, settings["scale_inputs"])
         self.angle_weight = angle_weight(settings)
         self.processes = Processes()
+        if settings["batch"] < self.processes.world:
+            raise UserError(
+                f"a batch of {settings['batch']} is too small for {self.processes.world} processes"
+            )
         self.engine = self._engine()
         self.training = self._draws(TRAINING_STREAM)
         self._held_out: tuple[int, Values] | None = None
@@ -122,6 +126,10 @@ class Neural:
 
     def step(self, iteration: int) -> float:
         """One iteration, 0 first; gives the mean over ω_r of the loss (11) or (12)."""
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # a loss that is not finite tells
+            return self._step(iteration)
+
+    def _step(self, iteration: int) -> float:
         self._enter(1 if iteration < self.phases[0] else 2, iteration)
         if self.settings["patience"] is not None and iteration % self.settings["check_every"] == 0:
             self._freeze(iteration)

@@ -87,7 +87,7 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
         )
     rate = full["learning_rate"]
     if not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
-        raise UserError(f"the learning rate must be a positive number, not {rate}")
+        raise UserError(f"--lr, the learning rate, must be a positive number, not {rate}")
     if not 0 <= full["flat"] < 1:
         raise UserError(f"flat must be from 0 to below 1, not {full['flat']}")
     return full

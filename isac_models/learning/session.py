@@ -48,7 +48,10 @@ class Session:
         self.progress, self.folder = progress, folder
         self.leads = rank() == 0
         self.new = state is None
-        self.task: Task = task_class(kind)(scenario, settings)
+        trains = task_class(kind)
+        if processes() > 1 and not hasattr(trains, "agree"):
+            raise UserError(f"{kind} trains in one process: start it without torchrun")
+        self.task: Task = trains(scenario, settings)
         if state is not None:
             self.task.load_state(state)
         self._saved: int | None = None if state is None else progress.iteration

@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from isac_models.atomic import write_atomically
 from isac_models.errors import UserError
 from isac_models.options import Parser, count
 
+INTERRUPTED = 130
 RATIOS = (("learned", "known array"), ("best beam", "known array"), ("learned", "best beam"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit status: 0 done, 2 bad input."""
+    """Run the program; returns its exit status: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
     parser = Parser(prog="python -m isac_models.sweeps.against_known", description=__doc__.split("\n", 1)[0])
     parser.add_argument(
         "artifacts", nargs="+", metavar="ARTIFACT", help="shipped names or files of learned A"
@@ -33,16 +37,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write every row here too")
     options = parser.parse_args(arguments)
     try:
+        if options.out and not os.access(options.out.absolute().parent, os.W_OK):
+            raise UserError(f"--out {options.out}: there is no such folder, or it cannot be written to")
         rows = measure(options)
+        if options.out:
+            _write(options.out, rows)
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    if options.out:
-        with options.out.open("w", newline="") as file:
-            table = csv.DictWriter(file, rows[0])
-            table.writeheader()
-            table.writerows(rows)
+    except KeyboardInterrupt:
+        print("error: stopped before all was measured; nothing was written", file=sys.stderr)
+        return INTERRUPTED
     return 0
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    text = io.StringIO()
+    table = csv.DictWriter(text, rows[0], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    try:
+        write_atomically(path, text.getvalue().encode())
+    except OSError as error:
+        raise UserError(f"--out {path}: {error.strerror or error}") from None
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -63,6 +80,8 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         best = System(best_beam(scenario), known.detector)
         systems = {"learned": learned, "known array": known, "best beam": best}
         paired = evaluate_paired(scenario, systems, options.snapshots, seed=1 + number)
+        if paired.interrupted:
+            raise KeyboardInterrupt
         for pair in RATIOS:
             both = paired.pair(*pair)
             ratios = both.p_md.ratio(), both.rmse_rad.ratio()

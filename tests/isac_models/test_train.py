@@ -19,7 +19,7 @@ from isac_models.artifact import load
 from isac_models.learning import checkpoint, session
 from isac_models.scenario import Scenario
 from isac_models.train import main
-from tests.isac_models.learning.small_task import TRUTH
+from tests.isac_models.learning.small_task import TRUTH, SmallTask
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = "tests.isac_models.learning.small_task:SmallTask"
@@ -277,6 +277,7 @@ def test_only_the_first_of_several_processes_writes_and_prints(
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(SmallTask, "agree", lambda task, stop: stop, raising=False)
     assert train("--out", "a") == 0
     assert capsys.readouterr() == ("", "")
     assert not Path("a").exists()

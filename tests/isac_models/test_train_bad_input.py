@@ -85,6 +85,25 @@ def test_a_gpu_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) 
     assert not Path("a").exists()
 
 
+def test_a_training_of_a_gpu_resumes_elsewhere_when_told_to(capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert train("--out", "a", "--quiet") == 0
+    saved = checkpoint.load("a/checkpoint.safetensors")
+    checkpoint.save("a/checkpoint.safetensors", replace(saved, settings={**saved.settings, "device": "cuda"}))
+    assert "add --device cpu" in refusal(capsys, "model-driven", "--resume", "a")
+    assert train("--resume", "a", "--quiet", "--device", "cpu") == 0
+
+
+def test_the_learned_matrix_is_not_trained_by_several(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "start it without torchrun" in refusal(capsys, "model-driven", "--out", "a")
+
+
 def test_another_training_is_never_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
     assert train("--out", "a", "--quiet") == 0
     before = {path: path.read_bytes() for path in Path("a").iterdir()}

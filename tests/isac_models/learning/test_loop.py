@@ -153,6 +153,13 @@ def test_a_training_that_never_gets_below_its_start_stops() -> None:
     assert len(task.seen) == LONG
 
 
+def test_a_short_training_that_ends_far_above_its_start_has_diverged() -> None:
+    task, keeper = scripted(lambda i: 5.0, held_outs=lambda steps: 6.0 if steps else 1.0), Keeper()
+    with pytest.raises(Diverged, match="the held-out loss went from 1 to 6"):
+        train(task, Progress(), keeper)
+    assert keeper.saved == []
+
+
 def test_what_is_learned_by_heart_has_not_diverged() -> None:
     task = scripted(lambda i: 0.1, held_outs=lambda steps: 1 + steps / 100, phases=(5000,))
     assert train(task, Progress(), Keeper())

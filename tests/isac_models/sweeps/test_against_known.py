@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from isac_models import paired
 from isac_models.array import hardware, nominal_array, steering_matrix
 from isac_models.artifact import Artifact, save
 from isac_models.grid import angle_grid
@@ -54,6 +57,36 @@ def test_the_true_matrix_ties_with_the_known_array_and_the_nominal_one_loses(
     mean = rows_of(out)["mean of 2", "learned", "known array"]
     assert float(mean["rmse_ratio_low"]) > 1.01
     assert "mean of 2" in capsys.readouterr().out
+
+
+def test_interrupted_means_nothing_written_and_nothing_final(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    true = write(
+        tmp_path / "a.safetensors",
+        steering_matrix(hardware(SCENARIO).transmit, angle_grid(SCENARIO.grid_size)),
+    )
+    whole = paired.evaluate_paired
+
+    def stopped(*arguments: Any, **more: Any) -> Any:
+        return replace(whole(*arguments, **more), interrupted=True)
+
+    monkeypatch.setattr(paired, "evaluate_paired", stopped)
+    out = tmp_path / "rows.csv"
+    assert main([true, true, "--snapshots", "1e4", "--out", str(out)]) == 130
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == "error: stopped before all was measured; nothing was written\n"
+    assert not out.exists()
+
+
+def test_a_folder_that_is_not_there_is_one_line_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["model-driven-n156", "--out", str(tmp_path / "none" / "rows.csv")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
 
 
 def test_an_artifact_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

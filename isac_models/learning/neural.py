@@ -17,6 +17,7 @@ from isac_models.errors import UserError
 from isac_models.learning.neural_data import HELD_OUT_STREAM, TRAINING_STREAM, Draws
 from isac_models.learning.neural_engine import Engine, KernelEngine, TorchEngine
 from isac_models.learning.neural_settings import angle_weight, complete, scales
+from isac_models.learning.neural_weights import HostWeights, TorchWeights, Weights
 from isac_models.learning.parallel import Processes
 from isac_models.network_layout import Layout
 from isac_models.scenario import Scenario
@@ -27,7 +28,6 @@ HELD_OUT = 32_768
 """Snapshots that the held-out loss is measured on."""
 WIDEST_FOR_KERNELS = 64
 """Hidden neurons up to which the compiled kernels are faster than matrix products."""
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 TRAINED = {
     1: ("encoder", "beamformer", "presence", "receiver"),
     2: ("encoder", "beamformer", "angle", "receiver"),
@@ -64,13 +64,9 @@ class Neural:
         self._held_out: tuple[int, Values] | None = None
         self._measured: tuple[int, Values] | None = None
 
-        shape = (len(self.omegas), self.layout.size)
-        self.parameters = np.stack(
-            [self.layout.initial(settings["seed"], omega) for omega in self.omegas.tolist()]
-        )
-        self.first, self.second = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        self.updates = 0
-        """Updates in this step of the training."""
+        start = np.stack([self.layout.initial(settings["seed"], omega) for omega in self.omegas.tolist()])
+        on_torch = isinstance(self.engine, TorchEngine)
+        self.weights: Weights = TorchWeights(start, settings["device"]) if on_torch else HostWeights(start)
         self.step_number = 1
         self.losses = np.full((len(self.omegas), 2), np.nan, np.float32)
         """Sensing and communication loss of each ω_r in its last iteration."""
@@ -143,44 +139,31 @@ class Neural:
     def _enter(self, step: int, iteration: int) -> None:
         """Begin step (12), with Adam afresh, when it is time."""
         if step != self.step_number:
-            self.step_number, self.updates = step, 0
-            self.first[:], self.second[:] = 0, 0
+            self.step_number = step
+            self.weights.restart()
             self.mark[:], self.mark_at[:] = np.inf, iteration
             self._measured = None
 
-    def _gradients(self, active: Values, iteration: int) -> tuple[Values, Values]:
+    def _gradients(self, active: Values, iteration: int) -> tuple[Any, Values]:
         """Gradients and losses of the active ω_r, summed over the processes."""
         batch, rank, world = self.settings["batch"], self.processes.rank, self.processes.world
         first, last = batch * rank // world, batch * (rank + 1) // world
         tiles = self.training.tiles(iteration * batch + first, last - first, present=self.step_number == 2)
         omegas = self._shares()[active].tolist()
-        found = self.engine.gradients(
-            self.parameters[active], omegas, tiles, last - first, batch, self.step_number
+        gradients, losses = self.engine.gradients(
+            self.weights.rows(active), omegas, tiles, last - first, batch, self.step_number
         )
-        gradients, losses = self.processes.add(*found)
-        return gradients * self._weights()[active].sum(axis=1, keepdims=True).astype(np.float32), losses
+        if world > 1:
+            here = gradients if isinstance(gradients, np.ndarray) else gradients.cpu().numpy()
+            gradients, losses = self.processes.add(here, losses)
+        return gradients, losses
 
-    def _update(self, active: Values, gradients: Values) -> None:
+    def _update(self, active: Values, gradients: Any) -> None:
         """One step of Adam for the networks that are trained."""
-        from isac_models.kernels import network_weights  # here, because it imports numba
-
-        self.updates += 1
-        rate = self.settings["learning_rate"] / (1 - BETA_1**self.updates)
-        root = 1 / math.sqrt(1 - BETA_2**self.updates)
-        for row, w in enumerate(active.tolist()):
-            for name in TRAINED[self.step_number]:
-                part = self.layout.slices[name]
-                network_weights.adam(
-                    self.parameters[w, part],
-                    self.first[w, part],
-                    self.second[w, part],
-                    gradients[row, part],
-                    BETA_1,
-                    BETA_2,
-                    rate,
-                    root,
-                    EPSILON,
-                )
+        for row, total in enumerate(self._loss_weights()[active].sum(axis=1).tolist()):
+            gradients[row] *= total
+        parts = [self.layout.slices[name] for name in TRAINED[self.step_number]]
+        self.weights.step(active, gradients, parts, self.settings["learning_rate"])
         self._measured = None
 
     def _freeze(self, iteration: int) -> None:
@@ -201,7 +184,7 @@ class Neural:
             self._held_out = self.step_number, tiles
         if self._measured is None:
             _, losses = self.engine.gradients(
-                self.parameters,
+                self.weights.rows(np.arange(len(self.omegas))),
                 self._shares().tolist(),
                 self._held_out[1],
                 HELD_OUT,
@@ -217,25 +200,23 @@ class Neural:
 
     def _total(self, losses: Values) -> float:
         """Mean over ω_r of (11) or (12)."""
-        return float((self._weights() * losses).sum(axis=1).mean())
+        return float((self._loss_weights() * losses).sum(axis=1).mean())
 
-    def _weights(self) -> Values:
+    def _loss_weights(self) -> Values:
         """What the present step weighs the sensing and the communication loss by: (W, 2)."""
         sensing = self.angle_weight if self.step_number == 2 else 1.0
         return np.stack([sensing * self.omegas, 1 - self.omegas], axis=1)
 
     def _shares(self) -> Values:
         """The weights of sensing (W,) where both are scaled to add up to 1, as the engines have them."""
-        weights = self._weights()
+        weights = self._loss_weights()
         return np.asarray(weights[:, 0] / weights.sum(axis=1))
 
     def state(self) -> dict[str, Values]:
         """Weights, moments of Adam, and what decides when an ω_r stops."""
         return {
-            "parameters": self.parameters.copy(),
-            "first": self.first.copy(),
-            "second": self.second.copy(),
-            "updates": np.array(self.updates, np.int64),
+            **self.weights.state(),
+            "updates": np.array(self.weights.updates, np.int64),
             "step": np.array(self.step_number, np.int64),
             "losses": np.nan_to_num(self.losses, nan=-1.0),
             "mark": np.where(np.isfinite(self.mark), self.mark, -1.0),
@@ -256,10 +237,8 @@ class Neural:
                 raise UserError(f"checkpoint: {name} {what}: it is of another training")
         if len(state) != len(own) or int(state["step"]) not in TRAINED or int(state["updates"]) < 0:
             raise UserError("checkpoint: it is of another training")
-        self.parameters, self.first, self.second = (
-            state[name].copy() for name in ("parameters", "first", "second")
-        )
-        self.updates, self.step_number = int(state["updates"]), int(state["step"])
+        self.weights.load(state, int(state["updates"]))
+        self.step_number = int(state["step"])
         self.losses = np.where(state["losses"] < 0, np.float32(np.nan), state["losses"])
         self.mark = np.where(state["mark"] < 0, np.inf, state["mark"])
         self.mark_at, self.frozen = state["mark_at"].copy(), state["frozen"].copy()
@@ -271,7 +250,7 @@ class Neural:
 
     def artifact_tensors(self) -> dict[str, Values]:
         """The weights by the names of docs/artifact.md, and the ω_r that they are for."""
-        tensors = self.layout.tensors(self.parameters)
+        tensors = self.layout.tensors(self.weights.state()["parameters"])
         return {
             "omega": self.omegas.copy(),
             **{name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},

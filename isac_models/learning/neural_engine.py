@@ -28,11 +28,12 @@ class Engine(Protocol):
     """Computes gradients."""
 
     def gradients(
-        self, parameters: Values, omegas: Sequence[float], tiles: Values, count: int, divisor: int, step: int
-    ) -> tuple[Values, Values]:
+        self, parameters: Any, omegas: Sequence[float], tiles: Values, count: int, divisor: int, step: int
+    ) -> tuple[Any, Values]:
         """dJ/d(parameters) (W, P) and losses (W, 2) of (11) (`step` 1) or (12) (2).
 
-        tiles (T, rows, TILE) hold `count` snapshots; their losses are divided by `divisor`.
+        parameters: an array; for TorchEngine a tensor too, and then so is the gradient. tiles
+        (T, rows, TILE) hold `count` snapshots; their losses are divided by `divisor`.
         """
         ...
 
@@ -171,15 +172,15 @@ class TorchEngine:
             torch.set_num_threads(threads)
 
     def gradients(
-        self, parameters: Values, omegas: Sequence[float], tiles: Values, count: int, divisor: int, step: int
-    ) -> tuple[Values, Values]:
+        self, parameters: Any, omegas: Sequence[float], tiles: Values, count: int, divisor: int, step: int
+    ) -> tuple[Any, Values]:
         """See Engine."""
         import torch
 
         from isac_models.learning.neural_data import snapshots
         from isac_models.networks import losses, weighted
 
-        flat = torch.tensor(parameters, device=self.device, requires_grad=True)
+        flat = torch.as_tensor(parameters, device=self.device).detach().requires_grad_()
         omega = torch.tensor(omegas, dtype=flat.dtype, device=self.device)
         drawn = snapshots(tiles, count, self.device)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
@@ -187,4 +188,5 @@ class TorchEngine:
         weighted(omega, sensing, communication).sum().backward()  # type: ignore[no-untyped-call]
         assert flat.grad is not None
         both = torch.stack([sensing.detach(), communication.detach()], dim=1)
-        return flat.grad.cpu().numpy(), both.cpu().numpy()
+        gradients = flat.grad if isinstance(parameters, torch.Tensor) else flat.grad.cpu().numpy()
+        return gradients, both.cpu().numpy()

@@ -53,7 +53,7 @@ def test_a_resumed_training_has_the_same_bits(cut: int) -> None:
 def test_a_step_is_adam_on_the_plain_losses(engine: str) -> None:
     """Both steps by torch's own optimiser, networks of each ω_r apart, in double precision."""
     task = make(engine=engine, iterations=2, learning_rate=1e-2)
-    flat = torch.from_numpy(task.parameters.astype(np.float64))
+    flat = torch.from_numpy(task.weights.parameters.astype(np.float64))
     parameters = {
         name: torch.nn.Parameter(flat[:, part].clone()) for name, part in task.layout.slices.items()
     }
@@ -83,7 +83,7 @@ def test_a_step_is_adam_on_the_plain_losses(engine: str) -> None:
             optimiser.step()
             assert task.step(iteration) == pytest.approx(float(total.detach().mean()), rel=1e-4)
     expected = torch.cat([parameters[name] for name in NETWORKS], dim=1).detach().numpy()
-    off = np.abs(task.parameters - expected)
+    off = np.abs(task.weights.parameters - expected)
     # A gradient near zero may have either sign in single precision, and Adam then steps either way.
     assert np.mean(off > 1e-4) < 0.02
     assert np.mean(off) < 2e-4
@@ -91,9 +91,9 @@ def test_a_step_is_adam_on_the_plain_losses(engine: str) -> None:
 
 def test_the_first_step_leaves_the_angle_alone_and_the_second_the_presence() -> None:
     task = make(mask="present")
-    start = task.parameters.copy()
+    start = task.weights.parameters.copy()
     run(task, 0, 4)
-    middle = task.parameters.copy()
+    middle = task.weights.parameters.copy()
     run(task, 4, 8)
 
     def moved(before: np.ndarray, after: np.ndarray) -> set[str]:
@@ -104,29 +104,29 @@ def test_the_first_step_leaves_the_angle_alone_and_the_second_the_presence() -> 
         }
 
     assert moved(start, middle) == {"encoder", "beamformer", "presence", "receiver"}
-    assert moved(middle, task.parameters) == {"encoder", "beamformer", "angle", "receiver"}
-    assert task.updates == 4, "Adam begins afresh"
+    assert moved(middle, task.weights.parameters) == {"encoder", "beamformer", "angle", "receiver"}
+    assert task.weights.updates == 4, "Adam begins afresh"
 
 
 def test_networks_train_as_if_alone() -> None:
     together, alone = make(), make(omega=0.3)
     run(together, 0, 8)
     run(alone, 0, 8)
-    np.testing.assert_array_equal(together.parameters[1], alone.parameters[0])
+    np.testing.assert_array_equal(together.weights.parameters[1], alone.weights.parameters[0])
 
 
 def test_an_omega_stops_when_its_held_out_losses_are_flat_and_the_others_go_on() -> None:
     task = make(iterations=40, patience=10, check_every=5, flat=0.9, learning_rate=1e-9)
     run(task, 0, 10)
     assert (task.frozen == -1).all()
-    stopped = task.parameters.copy()
+    stopped = task.weights.parameters.copy()
     run(task, 10, 40)
     # Nothing falls to a tenth of itself with such a rate: all stop at the first check after 10 iterations.
     assert task.frozen[:, 0].tolist() == [10, 10, 10]
-    np.testing.assert_array_equal(task.parameters, stopped)
+    np.testing.assert_array_equal(task.weights.parameters, stopped)
     run(task, 40, 45)
     assert (task.frozen[:, 1] == -1).all(), "the next step begins with all of them"
-    assert np.abs(task.parameters - stopped).max() > 0
+    assert np.abs(task.weights.parameters - stopped).max() > 0
     assert task.facts()["stopped_at"] == [[10, None]] * 3
     # A loss that still falls keeps its own ω_r going.
     learning = make(iterations=40, patience=10, check_every=5, flat=0.0)
@@ -156,7 +156,7 @@ def test_the_held_out_loss_is_that_of_draws_that_are_never_trained_on() -> None:
         HELD_OUT,
     )
     options = Options(1.0, task.scales["radar_scale"], task.scales["comm_scale"])
-    tensors = task.layout.tensors(torch.from_numpy(task.parameters))
+    tensors = task.layout.tensors(torch.from_numpy(task.weights.parameters))
     with torch.no_grad():
         parts = networks.losses(tensors, drawn, options, 1)
         total = networks.weighted(torch.tensor(task.omegas), *parts).mean()

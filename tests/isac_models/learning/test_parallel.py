@@ -75,6 +75,6 @@ def test_two_processes_are_one_up_to_rounding(both: list[dict[str, np.ndarray]])
     trained = [task.step(iteration) for iteration in range(6)]
     np.testing.assert_allclose(found["trained"], trained, rtol=1e-3)
     # Adam makes a step of 1e-3 of whatever sign a vanishing gradient has.
-    moved = found["parameters"] - task.parameters
+    moved = found["parameters"] - task.weights.parameters
     assert np.mean(np.abs(moved) > 1e-5) < 0.02
-    assert found["updates"] == task.updates == 3
+    assert found["updates"] == task.weights.updates == 3

@@ -122,10 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _produce(options: argparse.Namespace, store: Any) -> None:
     """Plan, measure, write, and say what was written."""
     from isac_models.sweeps import production
-    from isac_models.sweeps.cluster import sweep
+    from isac_models.sweeps.cluster import check_cluster, sweep
     from isac_models.sweeps.measuring import measure
 
     start = time.monotonic()
+    if options.cluster is not None:
+        check_cluster(options.cluster)  # before anything is trained
     order = _order(options)
     say: Callable[[str], Any] = str if options.quiet else print
     if order.stamp:

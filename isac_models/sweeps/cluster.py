@@ -75,6 +75,24 @@ def sweep(
     return {key: results[key] for key in tasks}
 
 
+def check_cluster(address: str) -> None:
+    """Find out at once whether there are workers.
+
+    Raises UserError when there are none, or Dask is missing.
+    """
+    with _client(_distributed(), address, 0):
+        pass
+
+
+def _distributed() -> Any:
+    try:
+        return importlib.import_module("distributed")
+    except ImportError:
+        raise UserError(
+            "sweeps need dask and distributed: pip install 'isac-blocks[sweep]', or give --workers 0"
+        ) from None
+
+
 def _on_cluster(
     function: Callable[..., Result],
     tasks: Mapping[str, tuple[Any, ...]],
@@ -82,12 +100,7 @@ def _on_cluster(
     workers: int | None,
 ) -> Generator[tuple[str, Result]]:
     """Keys and results in the order in which they are finished."""
-    try:
-        distributed: Any = importlib.import_module("distributed")
-    except ImportError:
-        raise UserError(
-            "sweeps need dask and distributed: pip install 'isac-blocks[sweep]', or give --workers 0"
-        ) from None
+    distributed = _distributed()
     with _client(distributed, address, min(workers or os.cpu_count() or 1, len(tasks))) as client:
         # Priorities keep the order given: figures are finished one after the other.
         futures = {

@@ -96,9 +96,15 @@ def _trade_off(axes: Sequence[Axes], study: Study, rows: Sequence[Row]) -> None:
             style = {**BOUND, "linestyle": (0, (5, 1, 1, 1, 1, 1))}
             panel.plot(*_columns(bound), label="bound √E[Var(θ|y,x)], best beam", **style)
         panel.set(xscale="log", yscale="log", xlabel=NAMES[metric])
+        panel.xaxis.set_minor_formatter(_twos_and_fives)
     axes[0].plot([], [], color="black", label="SER in closed form", **CLOSED_FORM)
     axes[0].set_ylabel(NAMES["ser"])
     _degrees(axes[1])
+
+
+def _twos_and_fives(value: float, _: float) -> str:
+    """Labels between the powers of ten, few enough not to run into each other."""
+    return f"{value:g}" if f"{value:.0e}"[0] in "25" else ""
 
 
 def _operating(axes: Sequence[Axes], study: Study, rows: Sequence[Row]) -> None:

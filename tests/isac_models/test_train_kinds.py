@@ -89,7 +89,7 @@ def test_interrupted_and_resumed_weights_are_those_of_an_uninterrupted_training(
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
-        ("model-driven", "--lr 0", "learning rate must be a positive number"),
+        ("model-driven", "--lr 0", "learning rate, must be a positive number"),
         ("model-driven", "--recipe secret", "unknown recipe 'secret'"),
         ("model-driven", "--initial-variance -1", "--initial-variance must be"),
         ("model-driven", "--from-recording none", "none"),

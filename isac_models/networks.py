@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -60,14 +61,17 @@ class Options:
 def network(tensors: Tensors, name: str, inputs: Tensor) -> Tensor:
     """Output before its nonlinearity of the network called `name`: (W, n, inputs) to (W, n, outputs).
 
-    Under torch.autocast the hidden layers are computed in its precision. The last one never is: eight bits
-    of an angle are too few.
+    Under torch.autocast the layers between hidden ones are computed in its precision. The first one, which
+    reads the sector's edges, and the last one never are: eight bits of an angle are too few.
     """
     values = inputs
-    for layer in range(LAYERS - 1):
-        values = functional.relu(_layer(tensors, name, layer, values))
-    with torch.autocast(inputs.device.type, enabled=False):
-        return _layer(tensors, name, LAYERS - 1, values.to(inputs.dtype))
+    for layer in range(LAYERS):
+        exact = layer in (0, LAYERS - 1)
+        with torch.autocast(inputs.device.type, enabled=False) if exact else nullcontext():
+            values = _layer(tensors, name, layer, values.to(inputs.dtype) if exact else values)
+        if layer < LAYERS - 1:
+            values = functional.relu(values)
+    return values
 
 
 def _layer(tensors: Tensors, name: str, layer: int, values: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ MODULES = (
     "network_weights",
     "networks",
     "wide_networks",
+    "bfloat16",
     "network_inference",
     "sectors",
     "dictionary",

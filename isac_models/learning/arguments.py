@@ -247,7 +247,8 @@ def _add_neural(group: Any) -> None:
         "--precision",
         choices=("float32", "bfloat16"),
         metavar="float32|bfloat16",
-        help="of the hidden layers; bfloat16 for processors that are faster at it (default: float32)",
+        help="of the products between hidden layers; bfloat16 for processors that are faster at it "
+        "(default: float32)",
     )
 
 

@@ -80,14 +80,11 @@ class Neural:
     def _engine(self) -> Engine:
         settings, wanted = self.settings, self.settings["engine"]
         if wanted == "auto":
-            narrow = settings["hidden"] <= WIDEST_FOR_KERNELS
-            on_torch = settings["device"] != "cpu" or settings["precision"] != "float32"
-            wanted = "torch" if on_torch else "kernels" if narrow else "products"
+            narrow = settings["hidden"] <= WIDEST_FOR_KERNELS and settings["precision"] == "float32"
+            wanted = "torch" if settings["device"] != "cpu" else "kernels" if narrow else "products"
         energy = self.scenario.transmit_energy
         if wanted != "torch":
-            from isac_models.learning.neural_products import ProductEngine
-
-            return (KernelEngine if wanted == "kernels" else ProductEngine)(
+            arguments = (
                 self.layout,
                 math.sqrt(energy),
                 self.scales["radar_scale"],
@@ -96,6 +93,11 @@ class Neural:
                 settings["mask"],
                 settings["threads"],
             )
+            if wanted == "kernels":
+                return KernelEngine(*arguments)
+            from isac_models.learning.neural_products import ProductEngine
+
+            return ProductEngine(*arguments, settings["precision"])
         from isac_models.networks import Options
 
         options = Options(

@@ -1,4 +1,4 @@
-"""Gradients of wide networks by matrix products, a piece of the batch at a time that stays in the cache."""
+"""Gradients of wide networks by matrix products, a piece of the batch at a time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isac_models.learning.layer_products import HalfProducts, Products
 from isac_models.learning.neural_engine import encode, encoder_gradient
 from isac_models.learning.torch_threads import torch_on_one_thread
-from isac_models.network_layout import LAYERS, Layout
+from isac_models.network_layout import Layout
 
 Values = NDArray[Any]
 
-PIECE = 4
+PIECE = 10
 """Tiles of snapshots that go through the networks together."""
 
 
@@ -25,7 +26,8 @@ class ProductEngine:
 
     Every thread takes its own share of the batch with products of one thread: nobody waits for anybody, and
     what lies between the products is compiled. Sums depend on the number of threads in their rounding alone.
-    The arguments are those of KernelEngine.
+    The arguments are those of KernelEngine, and `precision`: "bfloat16" computes the products between hidden
+    layers so.
     """
 
     def __init__(
@@ -37,13 +39,14 @@ class ProductEngine:
         literal: bool,
         mask: str,
         threads: int | None = None,
+        precision: str = "float32",
     ) -> None:
         self.layout = layout
         self._selective = {1: literal, 2: mask == "detected"}
         self._scales = (amplitude, radar_scale, comm_scale)
         self.threads = threads or len(os.sched_getaffinity(0))
         self._pool = ThreadPoolExecutor(self.threads)
-        self._workers = [_Worker(layout) for _ in range(self.threads)]
+        self._workers = [_Worker(layout, precision == "bfloat16") for _ in range(self.threads)]
 
     def gradients(
         self, parameters: Values, omegas: Sequence[float], tiles: Values, count: int, divisor: int, step: int
@@ -85,7 +88,7 @@ class ProductEngine:
 class _Worker:
     """One thread's share: memory for a piece, and the sums over its pieces."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, half: bool) -> None:
         from isac_models.kernels import network_weights, networks, wide_networks  # because they import numba
 
         self.kernels, self.weights, self.tile = wide_networks, network_weights, networks.TILE
@@ -94,10 +97,15 @@ class _Worker:
         self.small = Layout(layout.antennas, layout.order, 1)
         """The receiver has the same size in it, and the rest takes no memory."""
         self.gradient = np.zeros(layout.size, np.float32)
+        slopes = self._named(self.gradient)
+        self.products = (HalfProducts if half else Products)(slopes, slopes)
         self.symbol_error = np.zeros(2 * layout.order, np.float32)
         self.losses = np.zeros(2, np.float32)
         self.kept = np.zeros((PIECE, (4 * layout.antennas + wide_networks.KEPT) * self.tile), np.float32)
-        self.memory: dict[str, Values] = {}
+
+    def _named(self, flat: Values) -> dict[str, Values]:
+        """Views of flat values (P,) by the names of the layout."""
+        return {name: tensor[0] for name, tensor in self.layout.tensors(flat[None]).items()}
 
     def work(
         self, parameters: Values, symbols: Values, tiles: Values, constants: Values, count: int, step: int,
@@ -109,10 +117,7 @@ class _Worker:
         torch.set_num_threads(1)  # of this thread of the pool: products that share would wait for each other
         for sums in (self.gradient, self.symbol_error, self.losses):
             sums[:] = 0
-        self.net, self.slopes = (
-            {name: tensor[0] for name, tensor in self.layout.tensors(values[None]).items()}
-            for values in (parameters, self.gradient)
-        )
+        self.products.load(self._named(parameters))
         receiver, small = self.layout.slices["receiver"], self.small
         packed, turned, sums = (np.zeros(length, np.float32) for length in small.lengths)
         own = np.zeros(small.size, np.float32)
@@ -134,60 +139,22 @@ class _Worker:
         """The same for `size` snapshots from tile number `start` on, of which `count` count."""
         kernels, wide = self.kernels, 2 * self.layout.antennas
         constants, kept = heard[-1], self.kept[: size // self.tile]
-        given = self._room("given", 4, size)
+        room, forward, backward = self.products.room, self.products.forward, self.products.backward
+        given = room("given", (4, size))
         kernels.priors(given, tiles, start)
-        shape, shaping = self._forward("beamformer", given)
-        seen = self._room("seen", wide + 2, size)
+        shape, shaping = forward("beamformer", given, "beamformer")
+        seen = room("seen", (wide + 2, size))
         kernels.transmit(seen, kept, sums, self.losses, shape, tiles, *heard, start, count)
         seen_error = seen[:wide]
         if constants[0] > 0:
             head = "presence" if step == 1 else "angle"
-            opinion = self._forward("presence", seen, keep=False)[0] if selective and step == 2 else None
-            output, sensing = self._forward(head, seen)
-            error = self._room("error", 1, size)
+            opinion = forward("presence", seen, "spare")[0] if selective and step == 2 else None
+            output, sensing = forward(head, seen, "head")
+            error = room("error", (1, size))
             chosen = self.heads[step], selective
             opinion = output if opinion is None else opinion
             kernels.judge(error, self.losses, output, opinion, tiles, constants, start, count, *chosen)
-            seen_error = self._backward(head, error, sensing, wide)
-        shape_error = self._room("shape error", wide, size)
+            seen_error = backward(head, error, sensing, wide)
+        shape_error = room("shape error", (wide, size))
         kernels.reflect(shape_error, self.symbol_error, kept, seen_error, tiles, constants, start, count)
-        self._backward("beamformer", shape_error, shaping, 0)
-
-    def _room(self, name: str, features: int, size: int) -> Values:
-        """Memory (features, size) that is used for nothing else."""
-        found = self.memory.get(name)
-        if found is None or found.size < features * size:
-            found = self.memory[name] = np.zeros(features * PIECE * self.tile, np.float32)
-        return found[: features * size].reshape(features, size)
-
-    def _forward(self, network: str, values: Values, keep: bool = True) -> tuple[Values, list[Values]]:
-        """Output (m, n) of a network for inputs (k, n), and the inputs of its layers."""
-        import torch
-
-        inputs = []
-        for layer in range(LAYERS):
-            weight, bias = (self.net[f"{network}.{layer}.{part}"] for part in ("weight", "bias"))
-            name = f"{'head' if network == 'angle' else network} {layer}" if keep else f"spare {layer}"
-            out = self._room(name, len(bias), values.shape[1])
-            torch.mm(torch.from_numpy(weight), torch.from_numpy(values), out=torch.from_numpy(out))
-            self.kernels.activate(out, bias, layer < LAYERS - 1)
-            inputs.append(values)
-            values = out
-        return values, inputs
-
-    def _backward(self, network: str, error: Values, inputs: list[Values], wanted: int) -> Values:
-        """Add a network's gradient from dJ/d(output), overwritten; gives dJ/d(first `wanted` inputs)."""
-        import torch
-
-        values = error
-        for layer in range(LAYERS - 1, -1, -1):
-            weight, slope = (net[f"{network}.{layer}.weight"] for net in (self.net, self.slopes))
-            self.kernels.slope(self.slopes[f"{network}.{layer}.bias"], error, values, layer < LAYERS - 1)
-            d, x = torch.from_numpy(error), torch.from_numpy(inputs[layer])
-            torch.from_numpy(slope).addmm_(d, x.T)
-            features = wanted if layer == 0 else weight.shape[1]
-            values = inputs[layer]
-            if features:
-                error = self._room(f"error {layer % 2}", features, values.shape[1])
-                torch.mm(torch.from_numpy(weight)[:, :features].T, d, out=torch.from_numpy(error))
-        return error
+        backward("beamformer", shape_error, shaping, 0)

@@ -38,7 +38,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "check_every": 500,
         "device": "cpu",
         "engine": "auto",
-        "precision": "float32",  # of the hidden layers
+        "precision": "float32",  # of the products between hidden layers
         "threads": None,  # None: one for each processor
     }
 )
@@ -81,10 +81,8 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
             raise UserError(f"{key} {full[key]!r}: choose one of {', '.join(allowed)}")
     if full["engine"] in ("kernels", "products") and full["device"] != "cpu":
         raise UserError(f"engine {full['engine']} runs on the device cpu only")
-    if full["engine"] in ("kernels", "products") and full["precision"] != "float32":
-        raise UserError(
-            f"engine {full['engine']} computes in float32: precision {full['precision']} is torch's"
-        )
+    if full["engine"] == "kernels" and full["precision"] != "float32":
+        raise UserError("engine kernels computes in float32: choose products or torch for bfloat16")
     rate = full["learning_rate"]
     if not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
         raise UserError(f"--lr, the learning rate, must be a positive number, not {rate}")

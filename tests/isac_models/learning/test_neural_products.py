@@ -80,6 +80,46 @@ def test_gradients_are_the_same_bits_again_and_do_not_depend_on_the_company() ->
     assert np.linalg.norm(gradient - whole[0]) <= 1e-5 * np.linalg.norm(whole[0])
 
 
+@pytest.mark.parametrize("step", [1, 2])
+@pytest.mark.parametrize(("name", "hidden", "count"), [
+    ("impaired", 128, 2000), ("two arrays", 67, 1500), ("odd", 33, 129), ("one antenna", 16, 1300),
+])  # fmt: skip
+def test_products_in_bfloat16_leave_the_direction_of_the_gradient(
+    step: int, name: str, hidden: int, count: int
+) -> None:
+    """No more than twice as far off as torch's own mixed precision."""
+    scenario, layout, parameters = make(name, hidden)
+    energy = scenario.transmit_energy
+    arguments = (layout, math.sqrt(energy), 0.8, 0.15, False, "present", 2)
+    options = Options(energy, 0.8, 0.15, mask="present")
+    tiles = Draws(scenario, 7, angle_scale=0.7).tiles(0, count, present=step == 2)
+    exact, half, mixed = (
+        engine.gradients(parameters, OMEGAS, tiles, count, count, step)
+        for engine in (
+            ProductEngine(*arguments),
+            ProductEngine(*arguments, "bfloat16"),
+            TorchEngine(layout, options, precision="bfloat16"),
+        )
+    )
+    assert half[0].dtype == np.float32
+    np.testing.assert_allclose(half[1], exact[1], rtol=5e-3)
+    for one, ours, theirs in zip(exact[0], half[0], mixed[0], strict=True):
+        size, off = float(np.linalg.norm(one)), float(np.linalg.norm(ours - one))
+        assert 0 < off < 0.1 * size
+        assert off < 2 * float(np.linalg.norm(theirs - one))
+
+
+def test_products_in_bfloat16_are_the_same_bits_again() -> None:
+    scenario, layout, parameters = make("impaired", 40)
+    count = 2 * PIECE * 128 + 77
+    tiles = Draws(scenario, 7).tiles(0, count)
+    engine = ProductEngine(layout, 1.0, 0.8, 0.15, False, "detected", 2, "bfloat16")
+    whole = engine.gradients(parameters, OMEGAS, tiles, count, count, 2)
+    again = engine.gradients(parameters[2:3], OMEGAS[2:3], tiles, count, count, 2)
+    for one, other in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(one[2], other[0])
+
+
 def test_threads_of_torch_are_as_before() -> None:
     scenario, layout, parameters = make("impaired", 8)
     before = torch.get_num_threads()

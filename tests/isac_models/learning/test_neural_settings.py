@@ -62,7 +62,7 @@ def test_omegas_are_sorted_numbers(given: Any, expected: list[float]) -> None:
         ({"engine": "gpu"}, "engine 'gpu': choose one of auto, kernels, products, torch"),
         ({"recipe": "joint"}, "recipe 'joint': choose one of paper"),
         ({"engine": "kernels", "device": "cuda"}, "engine kernels runs on the device cpu only"),
-        ({"engine": "kernels", "precision": "bfloat16"}, "precision bfloat16 is torch's"),
+        ({"engine": "kernels", "precision": "bfloat16"}, "choose products or torch for bfloat16"),
         ({"precision": "int8"}, "precision 'int8': choose one of float32, bfloat16"),
         ({"angle_unit": "deg"}, "angle_unit 'deg': choose one of sector, rad"),
         ({"sector_span_deg": (0, 0)}, "needs sectors wider than 0°"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import interrupts
 from compare_options import add_compare_option, check_compare
 from isac_models.errors import UserError
-from isac_models.options import Parser, add_scenario_options, count, scenario_from, whole
+from isac_models.options import Parser, add_scenario_options, count, reader_left, scenario_from, whole
 from link_design import add_design_options
 from link_report import LiveLine
 
@@ -238,7 +238,7 @@ def run_program(main: Callable[[], int], verbose: bool | None = None) -> int:
     except UserError as error:
         return _fail(2, str(error), traceback.format_exc() if show else "")
     except BrokenPipeError:
-        return _reader_left()
+        return reader_left()
     except OSError as error:  # a full disk while the plot is written
         return _fail(1, str(error), traceback.format_exc() if show else "")
     except KeyboardInterrupt:
@@ -250,7 +250,7 @@ def run_program(main: Callable[[], int], verbose: bool | None = None) -> int:
         if not isinstance(error, FlowgraphError):
             raise
         if READER_LEFT.match(str(error)):
-            return _reader_left()
+            return reader_left()
         return _fail(1, str(error), error.traceback if show else "")
     finally:
         interrupts.finish()
@@ -262,12 +262,6 @@ def _stand_in_for_closed_streams() -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for the whole run
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-
-
-def _reader_left() -> int:
-    """Whoever read standard output has gone; Python's own flush at exit must not complain again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
 
 
 def _fail(status: int, message: str, trace: str) -> int:

@@ -18,7 +18,7 @@ from isac_models.artifact_fit import check, same_hardware
 from isac_models.artifact_layout import Kind
 from isac_models.atomic import write_atomically
 from isac_models.errors import UserError
-from isac_models.options import Parser
+from isac_models.options import Parser, reader_left
 from isac_models.scenario import Scenario
 from isac_models.units import to_human
 
@@ -142,7 +142,7 @@ def warnings_as_lines() -> Iterator[None]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit status: 0 shown, 2 bad input."""
+    """Run the program; returns its exit status: 0 shown, 1 nobody reads it, 2 bad input."""
     parser = Parser(prog="python -m isac_models.artifact", description=DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True, metavar="show")
     show = commands.add_parser("show", help="print a trained model's description", description=DESCRIPTION)
@@ -155,7 +155,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    _show(options, artifact)
+    try:
+        _show(options, artifact)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return reader_left()
     return 0
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, get_args
 
 from isac_models.errors import UserError
-from isac_models.options import Parser, add_scenario_options, count, number, scenario_from, whole
+from isac_models.options import Parser, add_scenario_options, count, number, reader_left, scenario_from, whole
 
 DESCRIPTION = """\
 Measure symbol errors, missed targets, false alarms and the angle error of the ISAC link by Monte Carlo,
@@ -146,10 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(json.dumps(values, allow_nan=False), flush=True)
         elif not options.quiet:
             _print_table(values)
+            sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read standard output has left; Python's own flush at exit must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return reader_left()
     return INTERRUPTED if evaluation.interrupted else 0
 
 

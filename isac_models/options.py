@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -35,6 +36,12 @@ class Parser(argparse.ArgumentParser):
         """Print the line and leave."""
         print(f"error: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
+
+
+def reader_left() -> int:
+    """Exit status once the reader of standard output has gone; Python's flush at exit must not complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def count(text: str) -> int:

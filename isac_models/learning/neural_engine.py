@@ -153,7 +153,7 @@ def encoder_gradient(weights: dict[str, Values], kept: list[Values], symbol_erro
 class TorchEngine:
     """Automatic differentiation of the plain form, on any device.
 
-    precision: "bfloat16" computes the products between hidden layers so; weights, sums and losses stay single.
+    precision: "bfloat16" computes products between hidden layers so; weights, sums and losses stay single.
     """
 
     def __init__(

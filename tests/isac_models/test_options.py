@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +240,29 @@ def test_any_text_is_a_count_or_refused(text: str) -> None:
 def test_every_finite_number_parses_as_itself(value: float) -> None:
     given_back = parser().parse_args(["--phi", repr(value)]).phi
     np.testing.assert_array_equal(given_back, value)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "isac_models.artifact show model-driven-n156",
+        "isac_models.artifact show model-driven-n156 --json",
+        "isac_models.evaluate --snapshots 2000 --no-theory",
+        "isac_models.evaluate --snapshots 2000 --no-theory --json",
+    ],
+)
+def test_a_program_whose_output_nobody_reads_ends_in_silence(command: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", *command.split()],
+            check=False,
+            cwd=Path(__file__).parents[2],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=120,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")

@@ -105,7 +105,7 @@ def test_products_in_bfloat16_leave_the_direction_of_the_gradient(
     np.testing.assert_allclose(half[1], exact[1], rtol=5e-3)
     for one, ours, theirs in zip(exact[0], half[0], mixed[0], strict=True):
         size, off = float(np.linalg.norm(one)), float(np.linalg.norm(ours - one))
-        assert 0 < off < 0.1 * size
+        assert 0 < off < 0.15 * size
         assert off < 2 * float(np.linalg.norm(theirs - one))
 
 

@@ -1,12 +1,13 @@
 """Training the neural baseline: time of an iteration against that of its matrix products alone.
 
-    python benchmarks/neural.py [--hidden 256 1024] [--runs 5] [--engine products]
+    python benchmarks/neural.py [--hidden 256 1024] [--runs 5] [--engine products] [--precision bfloat16]
 
 An iteration is everything: draws, forward, backward, Adam; batch 10 000, two threads, one ω_r. The
 products are those of the networks (but for the encoder's, which have four rows), forward and backward, on
 the whole batch by torch.mm into memory that is there already; step (12) has the presence network forward
-too, for its mask. Both take turns in one process. On a machine that others use, the ratio of processor time
-says more. Prints JSON; exit status 1 if an iteration takes longer than 1.3 times its products.
+too, for its mask. With --precision they are in that precision. Both take turns in one process. On a machine
+that others use, the ratio of processor time says more. Prints JSON; exit status 1 if an iteration takes
+longer than 1.3 times its products.
 """
 
 from __future__ import annotations
@@ -37,11 +38,12 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=THREADS)
     parser.add_argument("--engine", default="auto", choices=("auto", "kernels", "products", "torch"))
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     options = parser.parse_args()
     report: dict[str, Any] = {"benchmark": "neural", "target": TARGET, "batch": BATCH}
-    report |= {"threads": options.threads, "engine": options.engine}
+    report |= {"threads": options.threads, "engine": options.engine, "precision": options.precision}
     report["widths"] = [
-        measure(hidden, step, options.runs, options.engine, options.threads)
+        measure(hidden, step, options.runs, options.engine, options.threads, options.precision)
         for hidden in options.hidden
         for step in (1, 2)
     ]
@@ -51,9 +53,10 @@ def main() -> int:
     return 0 if all(width["ratio"]["median"] <= TARGET for width in report["widths"]) else 1
 
 
-def measure(hidden: int, step: int, runs: int, engine: str, threads: int) -> Result:
+def measure(hidden: int, step: int, runs: int, engine: str, threads: int, precision: str) -> Result:
     """Products and iterations in turn, A B A B …; every run gives a ratio of time and of processor time."""
     settings = {"hidden": hidden, "omega": 0.4, "batch": BATCH, "threads": threads, "engine": engine}
+    settings["precision"] = precision
     task = Neural(Scenario.preset("impaired"), Neural.complete({**settings, "iterations": 10**6}))
     products, operations = matrix_products(task, step, threads)
     first = 0 if step == 1 else 10**6
@@ -101,10 +104,13 @@ def matrix_products(task: Neural, step: int, threads: int) -> tuple[Callable[[],
     """A call that runs the products of an iteration, and their floating-point operations."""
     layout, masked = task.layout, step == 2 and task.settings["mask"] == "detected"
     head = "presence" if step == 1 else "angle"
+    kind = getattr(torch, task.settings["precision"])
     jobs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
 
     def job(rows: int, inner: int, columns: int) -> None:
-        jobs.append((torch.rand(rows, inner), torch.rand(inner, columns), torch.empty(rows, columns)))
+        sizes = (rows, inner), (inner, columns), (rows, columns)
+        left, right, out = (torch.rand(size, dtype=kind) for size in sizes)
+        jobs.append((left, right, out))
 
     networks = [("beamformer", 0), (head, 2 * layout.antennas), ("receiver", 4)]
     for name, inputs_wanted in [*networks, *([("presence", None)] if masked else [])]:

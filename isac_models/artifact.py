@@ -50,7 +50,10 @@ def save(path: str | Path, artifact: Artifact) -> None:
     Raises UserError for arrays or values that `load` would refuse, and when the file cannot be written; a
     file that was there before stays.
     """
-    data = encode(artifact)
+    _write(path, encode(artifact))
+
+
+def _write(path: str | Path, data: bytes) -> None:
     try:
         write_atomically(path, data)
     except OSError as error:
@@ -149,9 +152,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     there = ", ".join(shipped()) or "none so far"
     show.add_argument("artifact", metavar="FILE|NAME", help=f"a {SUFFIX} file, or a shipped one ({there})")
     show.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    show.add_argument("--plot", metavar="FILE.png", help="draw its held-out loss over the iterations too")
     options = parser.parse_args(arguments)
     try:
         artifact = load(options.artifact)
+        if options.plot:
+            _plot(options.plot, artifact)
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -161,6 +167,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return reader_left()
     return 0
+
+
+def _plot(path: str, artifact: Artifact) -> None:
+    if not path.lower().endswith(".png"):
+        raise UserError(f"--plot {path}: the picture is a PNG, name it FILE.png")
+    from isac_models.learning.loss_plot import loss_curve
+
+    _write(path, loss_curve(artifact))
 
 
 def describe(artifact: Artifact) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def picture(study: Study, rows: Sequence[Row], stamp: str = "") -> bytes:
         each.grid(which="minor", alpha=0.15, linewidth=0.4)
     _title(figure, study, rows, stamp)
     _below(figure.add_subplot(grid[1, :]), figure.add_subplot(grid[2, :]), axes, notes)
-    return _compact(figure)
+    return compact(figure)
 
 
 def _trade_off(axes: Sequence[Axes], study: Study, rows: Sequence[Row]) -> None:
@@ -247,7 +247,7 @@ def _below(legend: Axes, text: Axes, panels: Sequence[Axes], notes: Sequence[str
     text.text(0, 1, "\n".join(notes), fontsize=7, color="dimgray", va="top", transform=text.transAxes)
 
 
-def _compact(figure: Figure) -> bytes:
+def compact(figure: Figure) -> bytes:
     """PNG with a palette, a third of the size."""
     from PIL import Image
 

@@ -25,13 +25,13 @@ CARDS = Cards(learned_card(500), learned_card(156), neural_card(1024, RHOS), neu
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Figures as they were before they became bytes."""
     kept: list[Figure] = []
-    compact = plots._compact
+    compact = plots.compact
 
     def keep(figure: Figure) -> bytes:
         kept.append(figure)
         return compact(figure)
 
-    monkeypatch.setattr(plots, "_compact", keep)
+    monkeypatch.setattr(plots, "compact", keep)
     return kept
 
 

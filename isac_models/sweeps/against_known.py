@@ -11,17 +11,14 @@ Ratios are paired; the last line is their mean over the artifacts, the hardware 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isac_models.atomic import write_atomically
 from isac_models.errors import UserError
 from isac_models.options import Parser, count
+from isac_models.sweeps.tables import check_place, save_csv
 
 INTERRUPTED = 130
 RATIOS = (("learned", "known array"), ("best beam", "known array"), ("learned", "best beam"))
@@ -37,11 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write every row here too")
     options = parser.parse_args(arguments)
     try:
-        if options.out and not os.access(options.out.absolute().parent, os.W_OK):
-            raise UserError(f"--out {options.out}: there is no such folder, or it cannot be written to")
+        check_place(options.out)
         rows = measure(options)
         if options.out:
-            _write(options.out, rows)
+            save_csv(options.out, rows)
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -49,17 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: stopped before all was measured; nothing was written", file=sys.stderr)
         return INTERRUPTED
     return 0
-
-
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    table = csv.DictWriter(text, rows[0], lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    try:
-        write_atomically(path, text.getvalue().encode())
-    except OSError as error:
-        raise UserError(f"--out {path}: {error.strerror or error}") from None
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:

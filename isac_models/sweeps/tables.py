@@ -6,10 +6,13 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from isac_models.atomic import write_atomically
+from isac_models.errors import UserError
 from isac_models.sweeps.points import Point
 from isac_models.sweeps.store import Result, plain
 from isac_models.sweeps.studies import Study
@@ -91,6 +94,23 @@ def as_csv(of: Sequence[Row]) -> bytes:
     writer.writeheader()
     writer.writerows({key: _rounded(value) for key, value in row.items()} for row in of)
     return text.getvalue().encode()
+
+
+def check_place(path: Path | None) -> None:
+    """Raise UserError for an --out FILE whose folder is missing or cannot be written to; None is none."""
+    if path and not os.access(path.absolute().parent, os.W_OK):
+        raise UserError(f"--out {path}: there is no such folder, or it cannot be written to")
+
+
+def save_csv(path: Path, of: Sequence[Row]) -> None:
+    """Write rows to a file, whole or not at all.
+
+    Raises UserError when it cannot be written.
+    """
+    try:
+        write_atomically(path, as_csv(of))
+    except OSError as error:
+        raise UserError(f"--out {path}: {error.strerror or error}") from None
 
 
 def as_json(about: Mapping[str, Any], of: Sequence[Row]) -> bytes:

@@ -247,7 +247,7 @@ def _add_neural(group: Any) -> None:
         "--precision",
         choices=("float32", "bfloat16"),
         metavar="float32|bfloat16",
-        help="of the products between hidden layers; bfloat16 for processors that are faster at it "
+        help="of the products of the networks; bfloat16 for processors that are faster at it "
         "(default: float32)",
     )
 

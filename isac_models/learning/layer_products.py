@@ -89,9 +89,9 @@ class Products:
 class HalfProducts(Products):
     """Products in bfloat16, which some processors do several times as fast, but for two.
 
-    The first layer reads the sector's edges and the last one of a head gives the angle: for both of them
-    eight bits are too few, and they are small. A product is summed up in float32 and then rounded; gradients
-    of the pieces of a batch are summed up in float32 too.
+    Forward, the first layer reads the sector's edges and the last one of a head gives the angle: for both of
+    them eight bits are too few, and they are small. A product is summed up in float32 and then rounded;
+    gradients of the pieces of a batch are summed up in float32 too.
     """
 
     def load(self, weights: Mapping[str, Values]) -> None:
@@ -104,12 +104,9 @@ class HalfProducts(Products):
 
     def _rounded(self, name: str) -> Values:
         """A weight in bfloat16, rounded when it is first asked for."""
-        found = self.rounded.get(name)
-        if found is None:
-            weight = self.weights[name]
-            found = self.rounded[name] = self.room(f"{name} rounded", weight.shape, np.uint16)
-            self.half.narrow(found, weight)
-        return found
+        if name not in self.rounded:
+            self.rounded[name] = self._narrowed(name, self.weights[name])
+        return self.rounded[name]
 
     def _layer(self, network: str, layer: int, values: Values, keep: str) -> Values:
         name, size = f"{network}.{layer}.weight", values.shape[1]
@@ -144,28 +141,29 @@ class HalfProducts(Products):
             self.half.slope(bias_slope, error, values)
         else:
             self.half.bias_slope(bias_slope, error)
-        if layer == LAYERS - 1 and len(weight) == 1:
-            out = self.room(f"error {layer % 2}", (weight.shape[1], size), np.uint16)
-            self.half.weigh_back(slope, out, error, inputs, weight)
-            return out
-        if layer == 0:
-            wide = self.room("leaving", error.shape)
-            self.half.widen(wide, error)
-            add_product(slope, wide, inputs.T)
-            if wanted:
-                out = self.room("seen error", (wanted, size))
-                multiply(out, weight[:, :wanted].T, wide)
+            if len(weight) == 1:
+                out = self.room(f"error {layer % 2}", (weight.shape[1], size), np.uint16)
+                self.half.weigh_back(slope, out, error, inputs, weight)
                 return out
-            return wide
-        if layer == LAYERS - 1:
-            rounded = self.room("error rounded", error.shape, np.uint16)
-            self.half.narrow(rounded, error)
-            error = rounded
+            error = self._narrowed("error", error)
         gradient = self.room("gradient", weight.shape, np.uint16)
-        multiply(gradient, error, inputs.T)
+        multiply(gradient, error, (inputs if layer else self._narrowed("inputs", inputs)).T)
         self.half.add(slope, gradient)
-        out = self.room(f"error {layer % 2}", (weight.shape[1], size), np.uint16)
-        multiply(out, self._rounded(name).T, error)
+        features = weight.shape[1] if layer else wanted
+        if not features:
+            return error
+        out = self.room(f"error {layer % 2}", (features, size), np.uint16)
+        multiply(out, self._rounded(name)[:, :features].T, error)
+        if layer:
+            return out
+        wide = self.room("error of the inputs", out.shape)
+        self.half.widen(wide, out)
+        return wide
+
+    def _narrowed(self, name: str, values: Values) -> Values:
+        """Values in bfloat16."""
+        out = self.room(f"{name} rounded", values.shape, np.uint16)
+        self.half.narrow(out, values)
         return out
 
 

@@ -26,8 +26,8 @@ class ProductEngine:
 
     Every thread takes its own share of the batch with products of one thread: nobody waits for anybody, and
     what lies between the products is compiled. Sums depend on the number of threads in their rounding alone.
-    The arguments are those of KernelEngine, and `precision`: "bfloat16" computes the products between hidden
-    layers so.
+    The arguments are those of KernelEngine, and `precision`: "bfloat16" computes most of the products so
+    (layer_products.HalfProducts).
     """
 
     def __init__(

@@ -38,7 +38,7 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "check_every": 500,
         "device": "cpu",
         "engine": "auto",
-        "precision": "float32",  # of the products between hidden layers
+        "precision": "float32",  # of the products of the networks
         "threads": None,  # None: one for each processor
     }
 )

@@ -21,7 +21,7 @@ from isac_models.options import Parser, count
 from isac_models.sweeps.tables import check_place, save_csv
 
 INTERRUPTED = 130
-FACTORS = (0.6, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+FACTORS = (0.6, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0)
 WIDTHS_DEG = (10, 15, 20, 25)
 
 
@@ -34,9 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--snapshots", type=count, default=1_000_000, metavar="N", help="(default: 1e6)")
     parser.add_argument("--out", type=Path, metavar="FILE.csv", help="write every row here too")
     options = parser.parse_args(arguments)
+    from isac_models.artifact import warnings_as_lines
+
     try:
         check_place(options.out)
-        rows = measure(options)
+        with warnings_as_lines():
+            rows = measure(options)
         if options.out:
             save_csv(options.out, rows)
     except UserError as error:

@@ -30,6 +30,8 @@ LARGEST_FILE = 1 << 30
 LARGEST_HEADER = 1 << 20
 DTYPES: Mapping[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 SUFFIX = ".safetensors"
+LOSSES = ("literal_loss", "mask", "angle_unit")
+"""Settings by which losses of networks differ that the paper does not settle."""
 FIELDS = {
     "format",
     "kind",
@@ -73,9 +75,10 @@ class Artifact:
         return checksum(self.tensors)
 
     @property
-    def identity(self) -> dict[str, str]:
-        """Which one it is, as results say it."""
-        return {"name": self.name, "kind": self.kind, "sha256": self.sha256}
+    def identity(self) -> dict[str, Any]:
+        """Which one it is, and by which of the losses that the paper leaves open, as results say it."""
+        losses = {key: self.training[key] for key in LOSSES if key in self.training}
+        return {"name": self.name, "kind": self.kind, "sha256": self.sha256, **losses}
 
     @cached_property
     def dictionary(self) -> NDArray[np.complex128]:

@@ -206,6 +206,7 @@ def _summary(session: Session) -> list[str]:
 
     task, progress, path = session.task, session.progress, shlex.quote(str(session.folder.artifact))
     early = f" of {session.total:,}, flat before the end" * (progress.steps < session.total)
+    early += _stopped(session)
     use = "--precoder learned" if task.kind == "model-driven" else "--precoder neural"
     if task.settings.get("from_recording"):
         use = "--detector learned"  # echoes teach the receiver: of the beam they say too little
@@ -217,6 +218,21 @@ def _summary(session: Session) -> list[str]:
         f"written: {path}",
         f"use it:  python flowgraphs/isac_link.py {scenario} {use} --artifact {path}",
     ]
+
+
+def _stopped(session: Session) -> str:
+    """Which of the networks ended a step early."""
+    from isac_models.learning.neural_settings import iterations_run
+
+    ends = session.task.facts().get("stopped_at", ())
+    iterations = session.task.settings["iterations"]
+    taken = iterations_run(iterations, ends)
+    if min(taken) == iterations:
+        return ""
+    early = sum(steps < iterations for steps in taken)
+    return (
+        f" ({early} of {len(taken)} steps of an ω_r were flat and ended early, after {min(taken):,} or more)"
+    )
 
 
 def _complain(message: str) -> None:

@@ -115,6 +115,19 @@ def _whole(key: str, value: Any, least: int) -> None:
         raise UserError(f"{key} must be a whole number of at least {least}, not {value}")
 
 
+def iterations_run(iterations: int, stopped_at: Sequence[Sequence[int | None]]) -> list[int]:
+    """Iterations that each step of each ω_r took.
+
+    stopped_at: for each ω_r the iterations at which its two steps were stopped early, counted over both, or
+    None; empty: none was.
+    """
+    return [
+        iterations if end is None else int(end) - begin
+        for first, second in stopped_at or [(None, None)]
+        for begin, end in ((0, first), (iterations, second))
+    ]
+
+
 def angle_weight(settings: Mapping[str, Any]) -> float:
     """What the MSE of (12), in rad², is multiplied by: with the unit "sector" one over E[span²]/12, the error
     of one who always guesses the middle of the sector.

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from isac_models.errors import UserError
+from isac_models.learning.neural_settings import iterations_run
 from isac_models.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -16,6 +18,18 @@ if TYPE_CHECKING:
 PAPER = "paper"
 """The recipe of the paper, which is the one that the figures show."""
 PAPER_ITERATIONS = 50_000
+
+
+VARIANTS: Mapping[tuple[str, Any], str] = MappingProxyType(
+    {
+        ("literal_loss", False): "literal loss",
+        ("mask", "detected"): "angle loss on all targets",
+        ("angle_unit", "sector"): "angle loss in rad²",
+        ("scale_inputs", True): "inputs not scaled",
+        ("precision", "float32"): "bfloat16",
+    }
+)
+"""Settings of the networks' training with their defaults, and what another value is called."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +60,30 @@ class Card:
         return int(self.training.get("iterations", 0))
 
     @property
-    def steps(self) -> int:
-        """Iterations that were run, on average over the steps: a training may end when its loss is flat."""
-        every = 2 if self.kind == "neural" else 1
-        return int(self.training.get("steps", every * self.iterations)) // every
+    def ran(self) -> tuple[int, int]:
+        """Fewest and most iterations that a step took: a training, or an ω_r of it, may end early."""
+        if self.kind != "neural":
+            steps = int(self.training.get("steps", self.iterations))
+            return steps, steps
+        taken = iterations_run(self.iterations, self.training.get("stopped_at", ()))
+        return min(taken), max(taken)
+
+    @property
+    def variant(self) -> tuple[str, ...]:
+        """In words, what of the networks' training is not the default."""
+        return tuple(
+            words for (key, usual), words in VARIANTS.items() if self.training.get(key, usual) != usual
+        )
 
 
 def card(artifact: Artifact) -> Card:
-    """The card of a loaded artifact."""
+    """The card of a loaded artifact.
+
+    Raises UserError for one whose description of its training cannot be.
+    """
     tensors = artifact.tensors
     neural = artifact.kind == "neural"
-    return Card(
+    made = Card(
         source=artifact.name,
         sha256=artifact.sha256,
         kind=artifact.kind,
@@ -66,6 +93,13 @@ def card(artifact: Artifact) -> Card:
         hidden=int(tensors["beamformer.0.bias"].shape[-1]) if neural else 0,
         omegas=tuple(sorted(float(omega) for omega in tensors["omega"])) if neural else (),
     )
+    try:
+        possible = min(made.iterations, *made.ran) >= 0
+    except (TypeError, ValueError, OverflowError):
+        possible = False
+    if not possible:
+        raise UserError(f"{artifact.name}: its description has an impossible number of iterations")
+    return made
 
 
 class Catalogue:
@@ -120,9 +154,13 @@ class Catalogue:
         return [found[hidden] for hidden in sorted(found)]
 
 
-def _preference(each: Card) -> tuple[bool, int, int, float]:
-    """The paper's recipe first, then long trainings, then many ω_r, then what came out best."""
-    return each.recipe != PAPER, -each.iterations, -len(each.omegas), each.held_out_loss
+def _preference(each: Card) -> tuple[bool, bool, int, int, float]:
+    """The paper's recipe first, then the default losses, long trainings, many ω_r, then what came out best.
+
+    Losses are compared last, and then are of one kind unless both are of other kinds than the default.
+    """
+    other = set(each.variant) - {VARIANTS["precision", "float32"]}
+    return each.recipe != PAPER, bool(other), -each.iterations, -len(each.omegas), each.held_out_loss
 
 
 def _same_system(one: Scenario, other: Scenario) -> bool:

@@ -100,12 +100,26 @@ def write(order: Order, of: Sequence[Study], results: Mapping[str, Result], out:
         keep(f"{name}.json", as_json(about, every))
         keep(f"{name}.csv", as_csv(every))
         keep(f"{name}-pairs.csv", as_csv(pair_rows(every)))
-    judgements = judgements_on(measured)
-    if judgements:
-        title = f"{order.stamp}\n\n" if order.stamp else ""
-        keep("claims.md", (title + as_markdown(judgements, labels)).encode())
-        keep("claims.json", as_json({"order": asdict(order), "stamp": order.stamp}, as_values(judgements)))
+    about = {"order": asdict(order), "stamp": order.stamp}
+    for name, data in claims_files(judgements_on(measured), labels, about).items():
+        keep(name, data)
     return written
+
+
+def claims_files(
+    judgements: Sequence[Judgement], labels: Mapping[str, str], about: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """claims.md and claims.json, by name; nothing where nothing was judged.
+
+    `labels`: of `figure/name`; `about`: what was ordered, with the stamp that the page begins with, if any.
+    """
+    if not judgements:
+        return {}
+    title = f"{about['stamp']}\n\n" if about.get("stamp") else ""
+    return {
+        "claims.md": (title + as_markdown(judgements, labels)).encode(),
+        "claims.json": as_json(about, as_values(judgements)),
+    }
 
 
 def judgements_on(measured: Measured) -> list[Judgement]:

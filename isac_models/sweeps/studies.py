@@ -89,7 +89,8 @@ class Study:
         """Name of its files without the ending."""
         impairment = self.scenario.impairment
         hardware = "" if impairment == "none" else f"-{impairment}-{self.scenario.impairment_seed}"
-        return f"{self.name}{hardware}"
+        side = "-transmit" if hardware and self.scenario.impaired_side == "transmit" else ""
+        return f"{self.name}{hardware}{side}"
 
 
 def setting_of(scenario: Scenario) -> str:
@@ -196,7 +197,7 @@ class _Cast:
                 sha256=card.sha256,
             )
             label = f"learned A, N={scenario.grid_size}" + ("" if recipe == PAPER else f", {recipe}")
-            self.learned.append(self._add(contender, label + _shortened(card)))
+            self.learned.append(self._add(contender, label + _trained(card)))
 
     def _neural(self, width: str) -> None:
         cards = self.catalogue.neural(self.scenario)
@@ -212,7 +213,7 @@ class _Cast:
             contender = Contender(
                 f"neural-{width}", "neural", self.scenario.grid_size, artifact=card.source, sha256=card.sha256
             )
-            self._add(contender, f"networks, N={card.hidden}" + _shortened(card))
+            self._add(contender, f"networks, N={card.hidden}" + _trained(card))
             self.neural.append(contender)
             self.omegas[contender.name] = card.omegas
 
@@ -233,11 +234,16 @@ class _Cast:
             yield contender, (*references, *self.learned, *self.neural[n + 1 :])
 
 
-def _shortened(card: Card) -> str:
-    """What a label adds for a training other than the paper's 50 000 iterations."""
-    if card.steps < card.iterations:
-        return f" ({card.steps:,} of {card.iterations:,} iterations)"
-    return "" if card.iterations == PAPER_ITERATIONS else f" ({card.iterations:,} iterations)"
+def _trained(card: Card) -> str:
+    """What a label adds for a training other than the paper's 50 000 iterations with the default losses."""
+    least, most = card.ran
+    remarks = list(card.variant)
+    if least < card.iterations:
+        ran = f"{least:,}" if least == most else f"{least:,} … {most:,}"
+        remarks.insert(0, f"{ran} of {card.iterations:,} iterations")
+    elif card.iterations != PAPER_ITERATIONS:
+        remarks.insert(0, f"{card.iterations:,} iterations")
+    return f" ({', '.join(remarks)})" if remarks else ""
 
 
 def training_command(kind: str, scenario: Scenario) -> str:

@@ -48,7 +48,7 @@ def _row(study: Study, value: float, point: Point, result: Result) -> Row:
         "impairment_seed": scenario.impairment_seed,
         "impaired_side": scenario.impaired_side,
         "grid_size": contender.grid_size,
-        "artifact": Path(contender.artifact).name if contender.artifact else "",
+        "artifact": _called(contender.artifact),
         "artifact_sha256": contender.sha256,
         "value": value,
         "rho": point.rho,
@@ -64,6 +64,13 @@ def _row(study: Study, value: float, point: Point, result: Result) -> Row:
     row |= {"threshold": result["threshold"], "warnings": "; ".join(result["warnings"])}
     row["versus"] = result["versus"]
     return row
+
+
+def _called(artifact: str) -> str:
+    """A trained model's shipped name or its file's; the trainer calls all files alike: then its folder's."""
+    path = Path(artifact)
+    same = path.name == "artifact.safetensors" and path.parent.name
+    return f"{path.parent.name}{path.suffix}" if same else path.name
 
 
 def pair_rows(of: Iterable[Row]) -> list[Row]:

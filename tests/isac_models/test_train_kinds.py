@@ -160,3 +160,10 @@ def test_two_processes_train_as_one_stop_together_and_go_on() -> None:
     for name, array in one.tensors.items():
         np.testing.assert_allclose(whole.tensors[name], array, atol=1e-3)
     assert whole.held_out_loss == pytest.approx(one.held_out_loss, rel=1e-3)
+
+
+def test_networks_that_end_early_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    stopping = ["--patience", "20", "--check-every", "10", "--flat", "0.9"]
+    assert main(["neural", "--out", "a", *SMALL["neural"], *COMMON, *stopping]) == 0
+    assert "(4 of 4 steps of an ω_r were flat and ended early, after 20 or more)" in capsys.readouterr().out
+    assert load("a/artifact.safetensors").training["stopped_at"] == [[20, 120], [20, 120]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,54 @@ def test_checkpoints_are_passed_over_and_damaged_models_reported(tmp_path: Path)
 def test_a_training_that_ended_early_says_how_far_it_came(tmp_path: Path) -> None:
     keep(tmp_path / "1", IMPAIRED, iterations=50_000, steps=41_500)
     card = Catalogue([tmp_path], print).learned(IMPAIRED)["paper"]
-    assert (card.steps, card.iterations) == (41_500, 50_000)
+    assert (card.ran, card.iterations) == ((41_500, 41_500), 50_000)
+
+
+def test_networks_say_how_far_each_step_of_each_omega_came(tmp_path: Path) -> None:
+    made = replace(neural(IMPAIRED), training={**TRAINING, "stopped_at": [[12_000, None], [None, 57_500]]})
+    save(tmp_path / "a.safetensors", made)
+    (card,) = Catalogue([tmp_path], print).neural(IMPAIRED)
+    assert card.ran == (7_500, 50_000)
+
+
+def test_networks_of_the_default_losses_come_before_those_of_others_whatever_their_loss(
+    tmp_path: Path,
+) -> None:
+    usual = {"literal_loss": False, "mask": "detected", "angle_unit": "sector", "scale_inputs": True}
+    changes: dict[str, dict[str, Any]] = {
+        "usual": {},
+        "literal": {"literal_loss": True},
+        "rad": {"angle_unit": "rad"},
+        "present": {"mask": "present"},
+    }
+    for n, (name, change) in enumerate(changes.items()):
+        training = {**TRAINING, **usual, **change}
+        made = replace(neural(IMPAIRED), training=training, held_out_loss=1.0 / (1 + n))
+        save(tmp_path / f"{name}.safetensors", made)
+    catalogue = Catalogue([tmp_path], print)
+    (card,) = catalogue.neural(IMPAIRED)
+    assert (Path(card.source).stem, card.variant) == ("usual", ())
+    assert {Path(each.source).stem: each.variant for each in catalogue.cards} == {
+        "usual": (),
+        "literal": ("literal loss",),
+        "rad": ("angle loss in rad²",),
+        "present": ("angle loss on all targets",),
+    }
+
+
+@pytest.mark.parametrize(
+    "training",
+    [{"iterations": "abc"}, {"iterations": -1}, {"steps": []}, {"stopped_at": [[1]]}, {"stopped_at": 3}],
+)
+def test_a_description_that_cannot_be_is_reported_and_left_out(
+    tmp_path: Path, training: dict[str, Any]
+) -> None:
+    kind = neural if "stopped_at" in training else model_driven
+    save(tmp_path / "odd.safetensors", replace(kind(IMPAIRED), training={**TRAINING, **training}))
+    warnings: list[str] = []
+    assert Catalogue([tmp_path], warnings.append).cards == []
+    assert len(warnings) == 1
+    assert "impossible number of iterations" in warnings[0]
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -39,8 +39,9 @@ def test_the_rates_are_those_of_the_evaluation() -> None:
     same = evaluate(SCENARIO, rho=0.4, known_array=True, snapshots=SNAPSHOTS, seed=3)
     assert result["rates"] == same.tally.rates()
     assert result["counters"] == same.tally.to_dict()
-    assert result["theory"] == same.theory
-    assert result["threshold"] == same.system.detector.threshold.amplitude
+    # Another number of BLAS threads adds up in another order.
+    assert result["theory"] == pytest.approx(same.theory, rel=1e-9)
+    assert result["threshold"] == pytest.approx(same.system.detector.threshold.amplitude, rel=1e-9)
     assert (result["estimator"], result["snapshots"]) == ("argmax", SNAPSHOTS)
     assert Point.from_dict(result["point"]) == point
     json.dumps(result, allow_nan=False)

@@ -110,12 +110,21 @@ def test_what_was_trained_otherwise_says_so() -> None:
     cards = Cards(
         learned_card(500, "joint", 5000),
         neural_card(256, RHOS, iterations=20_000),
-        neural_card(21, RHOS, steps=91_000),
+        neural_card(21, RHOS, stopped_at=[[12_000, None], [None, 57_500]], angle_unit="rad"),
     )
     labels = {curve.name: curve.label for curve in study("fig4", IMPAIRED, cards, 100).curves}
     assert labels["learned-500"] == "learned A, N=500, joint (5,000 iterations)"
     assert labels["neural-wide"] == "networks, N=256 (20,000 iterations)"
-    assert labels["neural-narrow"] == "networks, N=21 (45,500 of 50,000 iterations)"
+    assert labels["neural-narrow"] == (
+        "networks, N=21 (7,500 … 50,000 of 50,000 iterations, angle loss in rad²)"
+    )
+
+
+def test_files_of_an_impaired_transmitter_have_a_name_of_their_own() -> None:
+    both, one = (
+        study("fig4", IMPAIRED.replace(impaired_side=side), Cards(), 100) for side in ("both", "transmit")
+    )
+    assert (both.stem, one.stem) == ("fig4-spacing-1", "fig4-spacing-1-transmit")
 
 
 def test_what_is_missing_is_named_with_the_command_that_makes_it() -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,13 @@ def test_a_row_says_everything_about_its_point() -> None:
     assert row["ser_theory"] == row["ser"]
     assert row["p_md_genie"] < row["p_md"]
     assert row["rmse_bound_rad"] < row["rmse_rad"]
+
+
+def test_a_trained_model_is_called_by_its_folder_where_files_are_all_called_alike() -> None:
+    card = replace(learned_card(500), source="out/trained/element-3-500/artifact.safetensors")
+    made = study("fig4", IMPAIRED, Cards(card), 1_200_000)
+    names = {row["artifact"] for row in rows(made, results_of(made, alike))}
+    assert names == {"", "element-3-500.safetensors"}
 
 
 def test_theory_without_a_formula_is_empty() -> None:

@@ -74,6 +74,16 @@ def number(text: str) -> float:
     return value
 
 
+def not_blank(text: str) -> str:
+    """A name of anything.
+
+    Raises argparse.ArgumentTypeError for one that is empty, or nothing but spaces.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name")
+    return text
+
+
 def _whole(text: str, low: int) -> int:
     kind = "positive whole number, such as 20000 or 1e6" if low > 0 else "whole number"
     try:

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Prepare, train, write the artifact."""
-    session, remarks = _resumed(options) if options.resume else _new(options)
+    session, remarks = _new(options) if options.resume is None else _resumed(options)
     from isac_models.learning.display import Display
 
     display = Display(quiet=options.quiet or not session.leads)

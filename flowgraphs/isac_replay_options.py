@@ -8,7 +8,7 @@ from typing import Any
 
 from isac_link_options import LARGEST_FRAME, add_output_options, checked
 from isac_models.errors import UserError
-from isac_models.options import Parser, count, number
+from isac_models.options import Parser, count, not_blank, number
 from isac_models.scenario import Scenario
 from link_design import ESTIMATOR, NAMED, artifact_of, refuse_what_nobody_takes
 
@@ -27,6 +27,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--salvage", action="store_true", help="play the whole frames of a cut-off recording")
     parser.add_argument(
         "--detector",
+        type=not_blank,
         metavar=NAMED,
         help="target detector: matched-filter, learned, neural or a class of your own (default: the one that "
         "--artifact is for, matched-filter without one)",

@@ -40,6 +40,8 @@ BEST_EVERY = 100
 """Iterations between two looks at the held-out loss of recorded echoes: the best A is kept."""
 INITIAL_VARIANCE = 0.1
 """Variance of the noise on the nominal matrix where the training starts, Sec. IV-B."""
+NOT_FINITE_TELLS = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+"""What diverges is known by its loss: NumPy need not warn of it."""
 MISS_COST = 0.1
 """Cost of a missed target in the recipe `joint`, rad²: that of an angle error of 18°."""
 
@@ -180,6 +182,7 @@ class ModelDriven:
             raise UserError(f"initial_variance must be from 0 to 1000, not {full['initial_variance']}")
         return full
 
+    @NOT_FINITE_TELLS
     def step(self, iteration: int) -> float:
         """One iteration, 0 first: returns its loss, rad²."""
         if self._recorded is not None and iteration % BEST_EVERY == 0:
@@ -213,6 +216,7 @@ class ModelDriven:
             return self._recorded.select((place * self._recorded.size).astype(np.int64))
         return SimulatedBatch(self.scenario, self.settings["seed"], TRAINING, start, size, self.sectors)
 
+    @NOT_FINITE_TELLS
     def held_out(self) -> float:
         """Loss on draws, or on recorded echoes, that are never trained on, rad²."""
         if self._set_aside is not None:

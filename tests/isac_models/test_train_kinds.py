@@ -127,6 +127,15 @@ def test_a_rate_that_is_far_too_high_stops_the_training(
     assert all(np.isfinite(array).all() for array in state.values())
 
 
+@pytest.mark.parametrize("iterations", ["1", "30"])  # the held-out loss tells, and that of an iteration
+def test_a_loss_beyond_all_numbers_is_one_line(iterations: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--scenario", "limited", "--iterations", iterations, "--batch", "64", "--quiet", *COMMON]
+    assert main(["model-driven", "--out", "a", "--lr", "1e39", *options]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: the training diverged: ")
+    assert said.count("\n") == 1
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_stop_together_and_go_on() -> None:
     options = ["--out", "parts", *SMALL["neural"], *COMMON]

@@ -162,6 +162,8 @@ class ModelDriven:
             full["from_recording"] = [full["from_recording"]]
         if full["from_recording"] and full["recording_sha256"] is None:
             full["recording_sha256"] = [digest(path) for path in full["from_recording"]]
+        if full["from_recording"]:
+            _once(full["from_recording"], full["recording_sha256"])
         if full["from_recording"] and full["recipe"] == "joint":
             raise UserError("recipe joint needs the simulator, from_recording has none: take cosine or paper")
         if full["learning_rate"] is None:
@@ -304,6 +306,15 @@ class ModelDriven:
             return facts
         degrees = {"sector_mean_deg": mean, "sector_span_deg": span}
         return {key: [round(math.degrees(edge), 9) for edge in edges] for key, edges in degrees.items()}
+
+
+def _once(paths: Sequence[str], digests: Sequence[str]) -> None:
+    """Raise UserError for two recordings that are one: what is held out of it would be trained on."""
+    first: dict[str, str] = {}
+    for path, known in zip(paths, digests, strict=True):
+        if known in first:
+            raise UserError(f"from_recording {path}: it is the recording {first[known]} again, name it once")
+        first[known] = path
 
 
 def _recorded(

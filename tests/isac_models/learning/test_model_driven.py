@@ -184,6 +184,20 @@ def test_a_recording_that_has_changed_is_refused(recording: str, tmp_path: Path)
         ModelDriven(SCENARIO, settings)
 
 
+def test_the_same_recording_twice_is_refused(recording: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.isacrec"
+    copy.write_bytes(Path(recording).read_bytes())
+    for other in (recording, str(copy)):
+        with pytest.raises(UserError) as caught:
+            ModelDriven.complete({"from_recording": [recording, other]})
+        assert str(caught.value) == (
+            f"from_recording {other}: it is the recording {recording} again, name it once"
+        )
+    more = tmp_path / "other.isacrec"
+    more.write_bytes(b"other")
+    assert len(ModelDriven.complete({"from_recording": [recording, str(more)]})["recording_sha256"]) == 2
+
+
 def test_the_recipe_joint_needs_the_simulator(recording: str) -> None:
     with pytest.raises(UserError, match="needs the simulator"):
         ModelDriven.complete({"from_recording": recording, "recipe": "joint"})

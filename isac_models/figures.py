@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from isac_models.errors import UserError
-from isac_models.options import Parser, count, not_blank, whole
+from isac_models.options import Parser, count, need_matplotlib, not_blank, whole
 from isac_models.scenario import Impairment, Side
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.workers is not None and options.workers < 0:
             raise UserError("--workers must be at least 0")
+        need_matplotlib("a figure")
         store = Store(Path(options.out) / "points", _warn)
         _produce(options, store)
     except UserError as error:

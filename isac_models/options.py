@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import os
 import re
@@ -12,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, get_args
 
 from isac_models import units
-from isac_models.errors import ScenarioError
+from isac_models.errors import ScenarioError, UserError
 from isac_models.scenario import PRESETS, Impairment, Scenario, Side, allowed
 
 LARGEST_COUNT = 2**63 - 1
@@ -42,6 +43,12 @@ def reader_left() -> int:
     """Exit status once the reader of standard output has gone; Python's flush at exit must not complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
+
+
+def need_matplotlib(what: str) -> None:
+    """Raise UserError where matplotlib is missing; before the work, not after it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError(f"{what} needs matplotlib: pip install 'isac-blocks[plot]'")
 
 
 def count(text: str) -> int:

@@ -155,6 +155,11 @@ def test_files_that_cannot_be_read_or_written(refused: Attempt, tmp_path: Path, 
     assert reason in refused(*arguments)
 
 
+def test_a_plot_without_matplotlib(refused: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "--plot needs matplotlib: pip install 'isac-blocks[plot]'" in refused("--plot", "new.png")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read and write anything")
 def test_files_without_permission(refused: Attempt, tmp_path: Path) -> None:
     locked = tmp_path / "locked"

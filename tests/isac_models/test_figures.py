@@ -214,6 +214,16 @@ def test_an_out_that_is_a_file_is_one_line(tmp_path: Path, capsys: pytest.Captur
     assert "cannot keep points in" in refused(["fig3", "--out", str(tmp_path / "out")], capsys)
 
 
+def test_without_matplotlib_nothing_is_measured(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run("roc") == 2
+    expected = "error: a figure needs matplotlib: pip install 'isac-blocks[plot]'\n"
+    assert capsys.readouterr() == ("", expected)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_cluster_that_is_not_there_is_one_line(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,6 +26,7 @@ from isac_models.learning.sensing_batch import (
     SimulatedBatch,
     initial_matrix,
 )
+from isac_models.learning.setting_types import check_types
 from isac_models.learning.torch_threads import torch_on_one_thread
 from isac_models.scenario import Scenario
 
@@ -111,6 +112,20 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "threads": 1,
     }
 )
+TYPES: Mapping[str, Any] = MappingProxyType(
+    {
+        "iterations": int,
+        "batch": int,
+        "recipe": str,
+        "learning_rate": float,
+        "seed": int,
+        "initial_variance": float,
+        "from_recording": list[str],
+        "recording_sha256": list[str],
+        "device": str,
+        "threads": int,
+    }
+)
 
 
 class ModelDriven:
@@ -149,17 +164,18 @@ class ModelDriven:
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """All settings, those left out with their defaults.
 
-        Raises UserError for an unknown setting, or one out of range.
+        Raises UserError for an unknown setting, one of another type, or one out of range.
         """
         unknown = [key for key in settings if key not in DEFAULTS]
         if unknown:
             raise UserError(f"unknown setting {unknown[0]!r} of model-driven: {', '.join(DEFAULTS)}")
         given = {key: value for key, value in settings.items() if value is not None}
         full = {**DEFAULTS, **given}
-        if full["recipe"] not in RECIPES:
-            raise UserError(f"unknown recipe {full['recipe']!r}: there is {', '.join(RECIPES)}")
         if isinstance(full["from_recording"], str):
             full["from_recording"] = [full["from_recording"]]
+        check_types(full, TYPES)
+        if full["recipe"] not in RECIPES:
+            raise UserError(f"unknown recipe {full['recipe']!r}: there is {', '.join(RECIPES)}")
         if full["from_recording"] and full["recording_sha256"] is None:
             full["recording_sha256"] = [digest(path) for path in full["from_recording"]]
         if full["from_recording"]:
@@ -310,6 +326,8 @@ class ModelDriven:
 
 def _once(paths: Sequence[str], digests: Sequence[str]) -> None:
     """Raise UserError for two recordings that are one: what is held out of it would be trained on."""
+    if len(digests) != len(paths):
+        raise UserError("recording_sha256 must have one for each of from_recording")
     first: dict[str, str] = {}
     for path, known in zip(paths, digests, strict=True):
         if known in first:

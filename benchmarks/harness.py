@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import math
@@ -9,10 +10,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from isac_models.errors import UserError
+from isac_models.options import Parser
 
 ROOT = Path(__file__).resolve().parent.parent
 SIGMAS = 5.0  # two estimates of one rate differ by more once in two million comparisons
@@ -27,6 +31,32 @@ FROZEN = {
 }
 
 Result = dict[str, Any]
+
+
+def parse_with_device(parser: Parser) -> argparse.Namespace:
+    """The options and --device; one line and exit status 2 for a GPU that is not there."""
+    from isac_models.learning.session import device
+
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", metavar="cpu|cuda")
+    options = parser.parse_args()
+    try:
+        device(options.device)
+    except UserError as error:
+        parser.error(str(error))
+    return options
+
+
+def whole(call: Callable[..., Any], device: str) -> Callable[..., None]:
+    """A call that waits for what it has a GPU do."""
+
+    def run(*arguments: Any) -> None:
+        call(*arguments)
+        if device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
+
+    return run
 
 
 def run_json(command: Sequence[str], **environment: str) -> Result:
@@ -102,11 +132,16 @@ def frozen(script: str) -> bool:
     return hashlib.sha256((ROOT / script).read_bytes()).hexdigest() == FROZEN[script]
 
 
-def machine() -> Result:
+def machine(device: str = "cpu") -> Result:
     """What the figures were measured on."""
-    return {
+    found: Result = {
         "cores": os.cpu_count(),
         "load_average": os.getloadavg(),
         "machine": platform.machine(),
         "python": platform.python_version(),
     }
+    if device == "cuda":
+        import torch
+
+        found["gpu"] = torch.cuda.get_device_name()
+    return found

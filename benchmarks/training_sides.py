@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numba import njit
 
-from harness import Result
+from harness import Result, whole
 from isac_models.kernels.lanes import WIDTH, add, fma, load, splat, store
 from isac_models.learning.model_driven import ModelDriven
 from isac_models.learning.sensing_batch import SimulatedBatch
@@ -22,12 +22,12 @@ ROUNDS = 2_000_000
 CHAINS = 8
 
 
-def ours(antennas: int, grid: int, iterations: int) -> Result:
+def ours(device: str, antennas: int, grid: int, iterations: int) -> Result:
     """Time of an iteration of the training program."""
     scenario = Scenario.preset("impaired").replace(antennas=antennas, grid_size=grid)
-    settings = ModelDriven.complete({"batch": BATCH, "threads": THREADS, "iterations": 10**9})
-    task = ModelDriven(scenario, settings)
-    return {"seconds": median_seconds(task.step, iterations)}
+    given = {"batch": BATCH, "threads": THREADS, "iterations": 10**9, "device": device}
+    task = ModelDriven(scenario, ModelDriven.complete(given))
+    return {"seconds": median_seconds(whole(task.step, device), iterations)}
 
 
 def limits(threads: int) -> Result:

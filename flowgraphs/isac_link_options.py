@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import importlib.util
 import os
 import re
 import sys
@@ -15,7 +14,15 @@ from typing import TYPE_CHECKING
 import interrupts
 from compare_options import add_compare_option, check_compare
 from isac_models.errors import UserError
-from isac_models.options import Parser, add_scenario_options, count, reader_left, scenario_from, whole
+from isac_models.options import (
+    Parser,
+    add_scenario_options,
+    count,
+    need_matplotlib,
+    reader_left,
+    scenario_from,
+    whole,
+)
 from link_design import add_design_options
 from link_report import LiveLine
 
@@ -198,8 +205,7 @@ def check_run(options: argparse.Namespace) -> None:
 def _check_plot(path: str) -> None:
     if os.path.splitext(path)[1].lower() not in PLOT_FORMATS:
         raise UserError(f"--plot {path}: the name must end in {', '.join(PLOT_FORMATS)}")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UserError("--plot needs matplotlib: pip install 'isac-blocks[plot]'")
+    need_matplotlib("--plot")
     from blocks.runtime.output import check_writable
 
     check_writable(path)

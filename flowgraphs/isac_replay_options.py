@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import math
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isac_link_options import LARGEST_FRAME, add_output_options, checked
 from isac_models.errors import UserError
-from isac_models.options import Parser, count, number
+from isac_models.options import Parser, count, not_blank, number
 from isac_models.scenario import Scenario
 from link_design import ESTIMATOR, NAMED, artifact_of, refuse_what_nobody_takes
+
+if TYPE_CHECKING:
+    from isac_models.artifact import Artifact
 
 DETECTOR_OF = {"model-driven": "learned", "neural": "neural"}
 DESCRIPTION = """\
@@ -27,6 +32,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--salvage", action="store_true", help="play the whole frames of a cut-off recording")
     parser.add_argument(
         "--detector",
+        type=not_blank,
         metavar=NAMED,
         help="target detector: matched-filter, learned, neural or a class of your own (default: the one that "
         "--artifact is for, matched-filter without one)",
@@ -77,26 +83,42 @@ def recorded_scenario(options: argparse.Namespace, about: Mapping[str, Any]) -> 
 
 
 def build_detector(options: argparse.Namespace, about: Mapping[str, Any], scenario: Scenario) -> Any:
-    """The detector, its name filled in in `options`; networks are those for the ρ of the recorded run.
+    """The detector, its name filled in in `options`; networks are those for the ω_r next to the recorded ρ.
 
     What is used outside its training is reported on standard error. Raises UserError as blocks.registry.build
     does, and for an option that the detector does not take.
     """
     from blocks.registry import build
-    from isac_models.artifact import warnings_as_lines
+    from isac_models.artifact import ArtifactWarning, warnings_as_lines
+    from isac_models.methods import nearest_omega
 
     artifact = artifact_of(options)
     if options.detector is None:
         options.detector = DETECTOR_OF[artifact.kind] if artifact else "matched-filter"
     refuse_what_nobody_takes(options, ("detector",))
-    rho = about.get("rho")
+    recorded: Any = about.get("rho")
+    rho = recorded if isinstance(recorded, float) else None
+    if rho is not None and _has_networks(options.detector, artifact):
+        rho = nearest_omega(rho, scenario, artifact)
     offers = {
-        "rho": rho if isinstance(rho, float) else None,
+        "rho": rho,
         "artifact": artifact,
         "known_array": options.known_array or None,
     }
     with warnings_as_lines():
-        return build("detector", options.detector, scenario, offers, estimator=options.estimator)
+        detector = build("detector", options.detector, scenario, offers, estimator=options.estimator)
+        if rho is not None and not math.isclose(rho, recorded, rel_tol=1e-6):
+            remark = f"recorded with rho {recorded:g}: the nearest networks are taken, those for ω_r {rho:g}"
+            warnings.warn(remark, ArtifactWarning, stacklevel=2)
+    return detector
+
+
+def _has_networks(detector: str, artifact: Artifact | None) -> bool:
+    """Whether the detector takes the ρ that it is for from a trained model."""
+    from blocks.registry import takes
+
+    neural = detector == "neural" if artifact is None else artifact.kind == "neural"
+    return neural and all(takes("detector", detector, each) for each in ("rho", "artifact"))
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import interrupts  # noqa: F401 - first: Ctrl-C may come while the rest loads
 from isac_link_options import run_program
 from isac_models.errors import UserError
-from isac_models.options import Parser, add_scenario_options, count, scenario_from, whole
+from isac_models.options import Parser, add_scenario_options, count, need_matplotlib, scenario_from, whole
 from isac_models.scenario import Scenario
 
 SNAPSHOTS = 1_000_000
@@ -36,6 +36,7 @@ def main() -> int:
     """Record, train and measure for each number of echoes."""
     options = parse()
     scenario = scenario_from(options)
+    need_matplotlib("samples.png")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

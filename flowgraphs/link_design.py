@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from isac_models.errors import UserError
-from isac_models.options import number
+from isac_models.options import not_blank, number
 
 if TYPE_CHECKING:
     from isac_models.artifact import Artifact
@@ -48,6 +48,7 @@ def add_design_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGro
     design = parser.add_argument_group("transmitter and receivers")
     design.add_argument(
         "--precoder",
+        type=not_blank,
         metavar=NAMED,
         help="how the beam is made: baseline, learned, neural or your own (default: baseline)",
     )
@@ -67,15 +68,22 @@ def add_design_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGro
     )
     design.add_argument(
         "--detector",
+        type=not_blank,
         metavar=NAMED,
         help="target detector: matched-filter, learned, neural or your own (default: as the precoder)",
     )
     design.add_argument("--estimator", metavar="NAME", help=ESTIMATOR)
     design.add_argument(
-        "--encoder", metavar=NAMED, help="symbols of messages: qam, neural (default: as the precoder)"
+        "--encoder",
+        type=not_blank,
+        metavar=NAMED,
+        help="symbols of messages: qam, neural (default: as the precoder)",
     )
     design.add_argument(
-        "--demodulator", metavar=NAMED, help="symbol decision: ml, neural (default: as the encoder)"
+        "--demodulator",
+        type=not_blank,
+        metavar=NAMED,
+        help="symbol decision: ml, neural (default: as the encoder)",
     )
     design.add_argument("--artifact", metavar="FILE|NAME", help=ARTIFACT)
     design.add_argument("--known-array", action="store_true", help=KNOWN_ARRAY)

@@ -18,7 +18,7 @@ from isac_models.artifact_fit import check, same_hardware
 from isac_models.artifact_layout import Kind
 from isac_models.atomic import write_atomically
 from isac_models.errors import UserError
-from isac_models.options import Parser, reader_left
+from isac_models.options import Parser, need_matplotlib, reader_left
 from isac_models.scenario import Scenario
 from isac_models.units import to_human
 
@@ -155,8 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_argument("--plot", metavar="FILE.png", help="draw its held-out loss over the iterations too")
     options = parser.parse_args(arguments)
     try:
+        if options.plot is not None:
+            need_matplotlib("--plot")
         artifact = load(options.artifact)
-        if options.plot:
+        if options.plot is not None:
             _plot(options.plot, artifact)
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

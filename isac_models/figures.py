@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from isac_models.errors import UserError
-from isac_models.options import Parser, count, whole
+from isac_models.options import Parser, count, need_matplotlib, not_blank, whole
 from isac_models.scenario import Impairment, Side
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "learned A that is missing, all labelled as such; full: 1 200 000 snapshots, seeds 1 to 5 of two "
         "impairments, nothing is trained (default: %(default)s)",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="where pictures, tables and points go")
+    parser.add_argument(
+        "--out", type=not_blank, required=True, metavar="DIR", help="where pictures, tables and points go"
+    )
     parser.add_argument(
         "--seeds",
         type=_numbers,
@@ -73,6 +75,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--artifacts",
+        type=not_blank,
         metavar="DIR",
         help="trained models, searched with all folders below; those that fit are used before shipped ones",
     )
@@ -104,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.workers is not None and options.workers < 0:
             raise UserError("--workers must be at least 0")
+        need_matplotlib("a figure")
         store = Store(Path(options.out) / "points", _warn)
         _produce(options, store)
     except UserError as error:

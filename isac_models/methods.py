@@ -164,13 +164,21 @@ def default_rho(method: str, scenario: Scenario, artifact: Artifact | None = Non
 
     Raises UserError when there is none.
     """
-    if method != "neural":
-        return RHO
+    return nearest_omega(RHO, scenario, artifact) if method == "neural" else RHO
+
+
+def nearest_omega(rho: float, scenario: Scenario, artifact: Artifact | None = None) -> float:
+    """The ω_r next to ρ among those that an artifact has networks for; ρ where it has none.
+
+    artifact: None means the shipped one that fits best.
+
+    Raises UserError when there is none.
+    """
     artifact = artifact or default_for("neural", scenario)
-    known = (
-        np.asarray(artifact.tensors["omega"], np.float64) if artifact.kind == "neural" else np.array([RHO])
-    )
-    return float(known[np.argmin(np.abs(known - RHO))])
+    if artifact.kind != "neural":
+        return rho
+    known = np.asarray(artifact.tensors["omega"], np.float64)
+    return float(known[np.argmin(np.abs(known - rho))])
 
 
 def learned_beam(scenario: Scenario, artifact: Artifact, rho: float = RHO, phi: float = 0.0) -> Beam:

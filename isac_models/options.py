@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
 import os
 import re
@@ -12,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, get_args
 
 from isac_models import units
-from isac_models.errors import ScenarioError
+from isac_models.errors import ScenarioError, UserError
 from isac_models.scenario import PRESETS, Impairment, Scenario, Side, allowed
 
 LARGEST_COUNT = 2**63 - 1
@@ -44,6 +45,12 @@ def reader_left() -> int:
     return 1
 
 
+def need_matplotlib(what: str) -> None:
+    """Raise UserError where matplotlib is missing; before the work, not after it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError(f"{what} needs matplotlib: pip install 'isac-blocks[plot]'")
+
+
 def count(text: str) -> int:
     """A positive whole number, also as 1e6 or 1_000_000.
 
@@ -72,6 +79,16 @@ def number(text: str) -> float:
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
     return value
+
+
+def not_blank(text: str) -> str:
+    """A name of anything.
+
+    Raises argparse.ArgumentTypeError for one that is empty, or nothing but spaces.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no name")
+    return text
 
 
 def _whole(text: str, low: int) -> int:

@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, interrupts: Interrupts) -> int:
     """Prepare, train, write the artifact."""
-    session, remarks = _resumed(options) if options.resume else _new(options)
+    session, remarks = _new(options) if options.resume is None else _resumed(options)
     from isac_models.learning.display import Display
 
     display = Display(quiet=options.quiet or not session.leads)
@@ -107,12 +107,18 @@ def _resumed(options: argparse.Namespace) -> tuple[Session, list[str]]:
     from isac_models.learning import checkpoint
     from isac_models.learning import session as s
     from isac_models.learning.folder import Folder
+    from isac_models.learning.setting_types import check_complete
 
     folder = Folder(options.resume)
     folder.check_resumable()
     saved = checkpoint.load(folder.checkpoint)
     if saved.kind != options.kind:
         raise UserError(f"--resume {options.resume}: the training there is {saved.kind}")
+    complete = s.task_class(options.kind).complete
+    try:
+        check_complete(saved.settings, complete(saved.settings))
+    except UserError as error:
+        raise UserError(f"{folder.checkpoint}: {error}") from None
     base = saved.scenario if isinstance(options.scenario, Unset) else None
     asked, kept = scenario_from(options, base).to_dict(), saved.scenario.to_dict()
     for key, value in asked.items():
@@ -123,7 +129,7 @@ def _resumed(options: argparse.Namespace) -> tuple[Session, list[str]]:
         wanted["device"] = s.device(wanted["device"])
     elif s.device("auto") != (used := saved.settings["device"]) != "cpu":
         raise UserError(f"--resume {options.resume}: it ran on {used}, which is not here: add --device cpu")
-    settings = s.task_class(options.kind).complete({**saved.settings, **wanted})
+    settings = complete({**saved.settings, **wanted})
     free = {"device", "threads"}
     for key, value in wanted.items():
         if key not in free and settings[key] != saved.settings.get(key):

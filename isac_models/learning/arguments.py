@@ -7,7 +7,7 @@ from argparse import BooleanOptionalAction
 from collections.abc import Sequence
 from typing import Any
 
-from isac_models.options import Parser, add_scenario_options, count, number, whole
+from isac_models.options import Parser, add_scenario_options, count, not_blank, number, whole
 
 DESCRIPTION = """\
 Train a model offline, for the blocks of the link to load at run time.
@@ -61,9 +61,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for kind, about in ABOUT.items():
         one = kinds.add_parser(kind, help=about, description=f"{about[0].upper()}{about[1:]}.")
         where = one.add_argument_group("where")
-        where.add_argument("--out", metavar="DIR", help="folder of this training, made if need be")
         where.add_argument(
-            "--resume", metavar="DIR", help="continue the training in this folder, with its settings"
+            "--out", type=not_blank, metavar="DIR", help="folder of this training, made if need be"
+        )
+        where.add_argument(
+            "--resume",
+            type=not_blank,
+            metavar="DIR",
+            help="continue the training in this folder, with its settings",
         )
         add_scenario_options(one)
         one.set_defaults(scenario=Unset("impaired"))

@@ -26,6 +26,7 @@ from isac_models.learning.sensing_batch import (
     SimulatedBatch,
     initial_matrix,
 )
+from isac_models.learning.setting_types import check_types
 from isac_models.learning.torch_threads import torch_on_one_thread
 from isac_models.scenario import Scenario
 
@@ -40,6 +41,8 @@ BEST_EVERY = 100
 """Iterations between two looks at the held-out loss of recorded echoes: the best A is kept."""
 INITIAL_VARIANCE = 0.1
 """Variance of the noise on the nominal matrix where the training starts, Sec. IV-B."""
+NOT_FINITE_TELLS = np.errstate(over="ignore", invalid="ignore", divide="ignore")
+"""What diverges is known by its loss: NumPy need not warn of it."""
 MISS_COST = 0.1
 """Cost of a missed target in the recipe `joint`, rad²: that of an angle error of 18°."""
 
@@ -109,6 +112,20 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "threads": 1,
     }
 )
+TYPES: Mapping[str, Any] = MappingProxyType(
+    {
+        "iterations": int,
+        "batch": int,
+        "recipe": str,
+        "learning_rate": float,
+        "seed": int,
+        "initial_variance": float,
+        "from_recording": list[str],
+        "recording_sha256": list[str],
+        "device": str,
+        "threads": int,
+    }
+)
 
 
 class ModelDriven:
@@ -147,19 +164,22 @@ class ModelDriven:
     def complete(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """All settings, those left out with their defaults.
 
-        Raises UserError for an unknown setting, or one out of range.
+        Raises UserError for an unknown setting, one of another type, or one out of range.
         """
         unknown = [key for key in settings if key not in DEFAULTS]
         if unknown:
             raise UserError(f"unknown setting {unknown[0]!r} of model-driven: {', '.join(DEFAULTS)}")
         given = {key: value for key, value in settings.items() if value is not None}
         full = {**DEFAULTS, **given}
-        if full["recipe"] not in RECIPES:
-            raise UserError(f"unknown recipe {full['recipe']!r}: there is {', '.join(RECIPES)}")
         if isinstance(full["from_recording"], str):
             full["from_recording"] = [full["from_recording"]]
+        check_types(full, TYPES)
+        if full["recipe"] not in RECIPES:
+            raise UserError(f"unknown recipe {full['recipe']!r}: there is {', '.join(RECIPES)}")
         if full["from_recording"] and full["recording_sha256"] is None:
             full["recording_sha256"] = [digest(path) for path in full["from_recording"]]
+        if full["from_recording"]:
+            _once(full["from_recording"], full["recording_sha256"])
         if full["from_recording"] and full["recipe"] == "joint":
             raise UserError("recipe joint needs the simulator, from_recording has none: take cosine or paper")
         if full["learning_rate"] is None:
@@ -180,6 +200,7 @@ class ModelDriven:
             raise UserError(f"initial_variance must be from 0 to 1000, not {full['initial_variance']}")
         return full
 
+    @NOT_FINITE_TELLS
     def step(self, iteration: int) -> float:
         """One iteration, 0 first: returns its loss, rad²."""
         if self._recorded is not None and iteration % BEST_EVERY == 0:
@@ -213,6 +234,7 @@ class ModelDriven:
             return self._recorded.select((place * self._recorded.size).astype(np.int64))
         return SimulatedBatch(self.scenario, self.settings["seed"], TRAINING, start, size, self.sectors)
 
+    @NOT_FINITE_TELLS
     def held_out(self) -> float:
         """Loss on draws, or on recorded echoes, that are never trained on, rad²."""
         if self._set_aside is not None:
@@ -300,6 +322,17 @@ class ModelDriven:
             return facts
         degrees = {"sector_mean_deg": mean, "sector_span_deg": span}
         return {key: [round(math.degrees(edge), 9) for edge in edges] for key, edges in degrees.items()}
+
+
+def _once(paths: Sequence[str], digests: Sequence[str]) -> None:
+    """Raise UserError for two recordings that are one: what is held out of it would be trained on."""
+    if len(digests) != len(paths):
+        raise UserError("recording_sha256 must have one for each of from_recording")
+    first: dict[str, str] = {}
+    for path, known in zip(paths, digests, strict=True):
+        if known in first:
+            raise UserError(f"from_recording {path}: it is the recording {first[known]} again, name it once")
+        first[known] = path
 
 
 def _recorded(

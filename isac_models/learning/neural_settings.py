@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from isac_models.errors import UserError
+from isac_models.learning.setting_types import check_types
 from isac_models.scenario import Scenario
 
 OMEGAS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.15, 0.4, 0.6, 0.8, 1.0)
@@ -42,17 +43,31 @@ DEFAULTS: Mapping[str, Any] = MappingProxyType(
         "threads": None,  # None: one for each processor
     }
 )
+TYPES: Mapping[str, Any] = MappingProxyType(
+    {
+        **dict.fromkeys(("iterations", "batch", "seed", "hidden", "patience", "check_every", "threads"), int),
+        **dict.fromkeys(("learning_rate", "flat"), float),
+        **dict.fromkeys(("literal_loss", "scale_inputs"), bool),
+        **dict.fromkeys(("recipe", "mask", "angle_unit", "device", "engine", "precision"), str),
+        **dict.fromkeys(("omega", "sector_mean_deg", "sector_span_deg"), list[float]),
+    }
+)
 
 
 def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     """All settings, those left out with their defaults; JSON-able.
 
-    Raises UserError for an unknown setting, or one out of range.
+    Raises UserError for an unknown setting, one of another type, or one out of range.
     """
     unknown = [key for key in settings if key not in DEFAULTS]
     if unknown:
         raise UserError(f"unknown setting {unknown[0]!r} of neural: {', '.join(DEFAULTS)}")
     full = {**DEFAULTS, **{key: value for key, value in settings.items() if value is not None}}
+    if full["omega"] == "all":
+        full["omega"] = OMEGAS
+    elif isinstance(full["omega"], int | float):
+        full["omega"] = [full["omega"]]
+    check_types(full, TYPES)
     full["omega"] = _omegas(full["omega"])
     for key in ("sector_mean_deg", "sector_span_deg"):
         full[key] = _range(key, full[key])
@@ -84,19 +99,16 @@ def complete(settings: Mapping[str, Any]) -> dict[str, Any]:
     if full["engine"] == "kernels" and full["precision"] != "float32":
         raise UserError("engine kernels computes in float32: choose products or torch for bfloat16")
     rate = full["learning_rate"]
-    if not (isinstance(rate, int | float) and math.isfinite(rate) and rate > 0):
+    if not (math.isfinite(rate) and rate > 0):
         raise UserError(f"--lr, the learning rate, must be a positive number, not {rate}")
     if not 0 <= full["flat"] < 1:
         raise UserError(f"flat must be from 0 to below 1, not {full['flat']}")
     return full
 
 
-def _omegas(given: Any) -> list[float]:
-    if given == "all":
-        given = OMEGAS
-    values = [given] if isinstance(given, int | float) else list(given)
+def _omegas(values: Sequence[float]) -> list[float]:
     for value in values:
-        if not (isinstance(value, int | float) and 0 <= value <= 1):
+        if not 0 <= value <= 1:
             raise UserError(f"omega must be numbers from 0 to 1, or all; not {value!r}")
     if not values or len(set(values)) != len(values):
         raise UserError("omega needs at least one number, and each of them once")
@@ -110,8 +122,8 @@ def _range(key: str, given: Sequence[float]) -> list[float]:
     return values
 
 
-def _whole(key: str, value: Any, least: int) -> None:
-    if type(value) is not int or value < least:
+def _whole(key: str, value: int, least: int) -> None:
+    if value < least:
         raise UserError(f"{key} must be a whole number of at least {least}, not {value}")
 
 

@@ -78,8 +78,9 @@ def digest(path: str) -> str:
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise UserError(f"cannot read recording {path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read recording {path}: {reason}") from None
 
 
 def _load(path: str, scenario: Scenario) -> tuple[Values, Values, Values]:

@@ -33,7 +33,8 @@ class Session:
 
     Of several processes that train together, each has a session; the one that `leads` writes and prints.
 
-    Raises UserError for settings that do not fit together or the machine.
+    Raises UserError for settings that do not fit together or the machine, and for a state or a progress that
+    is not of this training.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Session:
             raise UserError(f"{kind} trains in one process: start it without torchrun")
         self.task: Task = trains(scenario, settings)
         if state is not None:
+            _check_place(progress, phases(self.task))
             self.task.load_state(state)
         self._saved: int | None = None if state is None else progress.iteration
         self._events: Events | None = None
@@ -162,6 +164,16 @@ class Session:
         if self._saved is None:
             return ""
         return f"; the checkpoint of iteration {self._saved:,} is kept in {self.folder.path}"
+
+
+def _check_place(progress: Progress, ends: tuple[int, ...]) -> None:
+    """Raise UserError for an iteration that its phase, of those that end there, does not have."""
+    phase = min(progress.phase, len(ends) - 1)
+    done = progress.phase == len(ends)
+    if progress.phase > len(ends) or not (0, *ends)[phase] <= progress.iteration < ends[phase] + done:
+        raise UserError(
+            f"checkpoint: iteration {progress.iteration} of phase {progress.phase} is none of this training's"
+        )
 
 
 def task_class(kind: str) -> Any:

@@ -89,6 +89,10 @@ CHOICES: dict[str, tuple[list[str], str]] = {
     "unknown encoder": (["--encoder", "psk"], "there is qam, neural"),
     "unknown detector": (["--detector", "matched"], "matched-filter"),
     "unknown demodulator": (["--demodulator", "x"], "ml"),
+    "empty precoder": (["--precoder", ""], "--precoder: '' is no name"),
+    "empty encoder": (["--encoder", ""], "--encoder: '' is no name"),
+    "empty detector": (["--detector", " "], "--detector: ' ' is no name"),
+    "empty demodulator": (["--demodulator", ""], "--demodulator: '' is no name"),
     "unknown estimator": (["--estimator", "max"], "argmax"),
     "unknown option": (["--snapshot", "5"], "--snapshot"),
     "unknown transport": (["--transport", "udp"], "inproc"),
@@ -151,6 +155,11 @@ def test_files_that_cannot_be_read_or_written(refused: Attempt, tmp_path: Path, 
     assert reason in refused(*arguments)
 
 
+def test_a_plot_without_matplotlib(refused: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert "--plot needs matplotlib: pip install 'isac-blocks[plot]'" in refused("--plot", "new.png")
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read and write anything")
 def test_files_without_permission(refused: Attempt, tmp_path: Path) -> None:
     locked = tmp_path / "locked"
@@ -202,3 +211,4 @@ def test_recordings_that_cannot_be_played(refused: Attempt, tmp_path: Path) -> N
     assert "missing" in refused("missing", main=isac_replay.main)
     assert "scenario" in refused("plain.rec", main=isac_replay.main)
     assert "RECORDING" in refused(main=isac_replay.main)
+    assert "--detector: '' is no name" in refused("plain.rec", "--detector", "", main=isac_replay.main)

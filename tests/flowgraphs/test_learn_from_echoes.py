@@ -7,6 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import learn_from_echoes
+from isac_link_options import run_program
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,6 +32,17 @@ def test_more_echoes_measure_better_angles(tmp_path: Path) -> None:
     assert learned < 0.5 * (nominal + true)
     assert (tmp_path / "samples.png").stat().st_size > 10_000
     assert not (tmp_path / "echoes.isacrec").exists()
+
+
+def test_without_matplotlib_nothing_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(sys, "argv", ["program", "--out", str(tmp_path / "out")])
+    assert run_program(learn_from_echoes.main) == 2
+    expected = "error: samples.png needs matplotlib: pip install 'isac-blocks[plot]'\n"
+    assert capsys.readouterr() == ("", expected)
+    assert not (tmp_path / "out").exists()
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:

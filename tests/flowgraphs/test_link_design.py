@@ -159,6 +159,26 @@ def test_networks_make_the_whole_link(run: Run) -> None:
     assert "bound:" not in text
 
 
+def test_a_recording_of_any_rho_is_replayed_with_the_nearest_networks(run: Run) -> None:
+    save("all.safetensors", neural(SCENARIO, omega=(0.0, 0.4, 1.0)))
+    measured(run, *SHORT, "--record", "half.isac")
+    measured(run, *SHORT, "--record", "exact.isac", "--rho", "0.4")
+    save("shipped/neural.safetensors", neural(SCENARIO, omega=(0.0, 0.4, 1.0)))
+    for arguments in (["--artifact", "all.safetensors"], ["--detector", "neural"]):
+        found = {}
+        for name, warning in (("half", "warning: recorded with rho 0.5: "), ("exact", "")):
+            status, out, err = run(f"{name}.isac", *arguments, "--json", main=isac_replay.main)
+            assert (status, err.count("\n")) == (0, 1 if warning else 0), err
+            assert err.startswith(warning)
+            assert ("those for ω_r 0.4" in err) == bool(warning)
+            found[name] = json.loads(out)
+        assert found["half"]["threshold"] == found["exact"]["threshold"], "the same presence network"
+    status, out, err = run(
+        "half.isac", "--artifact", "all.safetensors", "--estimator", "softmax", main=isac_replay.main
+    )
+    assert (status, out, err.count("\n")) == (2, "", 1), "what is refused is not warned of"
+
+
 def test_processes_use_the_trained_model(run: Run) -> None:
     arguments = (*SHORT, "--artifact", "a.safetensors")
     threads, processes = (measured(run, *arguments, "--transport", way) for way in ("inproc", "ipc"))

@@ -199,9 +199,29 @@ def test_bad_options_are_one_line(
     assert expected in refused([*options, "--out", str(tmp_path / "out")], capsys)
 
 
+@pytest.mark.parametrize("option", ["--out", "--artifacts"])
+def test_a_folder_without_a_name_is_refused(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("", " "):
+        assert f"{option}: {folder!r} is no name" in refused(["fig3", "--out", "out", option, folder], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_out_that_is_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").write_text("")
     assert "cannot keep points in" in refused(["fig3", "--out", str(tmp_path / "out")], capsys)
+
+
+def test_without_matplotlib_nothing_is_measured(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert run("roc") == 2
+    expected = "error: a figure needs matplotlib: pip install 'isac-blocks[plot]'\n"
+    assert capsys.readouterr() == ("", expected)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_cluster_that_is_not_there_is_one_line(

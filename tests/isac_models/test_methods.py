@@ -18,7 +18,15 @@ from isac_models.beamforming import baseline_beam
 from isac_models.detection import MatchedFilter
 from isac_models.errors import UserError
 from isac_models.grid import angle_grid
-from isac_models.methods import METHOD_OF, METHODS, build_system, default_rho, learned_beam, true_steering
+from isac_models.methods import (
+    METHOD_OF,
+    METHODS,
+    build_system,
+    default_rho,
+    learned_beam,
+    nearest_omega,
+    true_steering,
+)
 from isac_models.scenario import Scenario
 from tests.isac_models.artifacts import model_driven, neural
 
@@ -124,6 +132,12 @@ def test_the_default_share_of_the_networks_is_one_that_they_have() -> None:
     assert (
         default_rho("baseline", SCENARIO) == default_rho("learned", SCENARIO, model_driven(SCENARIO)) == 0.5
     )
+
+
+def test_the_nearest_share_is_one_that_the_networks_have() -> None:
+    artifact = neural(SCENARIO, omega=(0.0, 0.3, 0.6))
+    assert [nearest_omega(rho, SCENARIO, artifact) for rho in (0.0, 0.2, 0.44, 1.0)] == [0.0, 0.3, 0.3, 0.6]
+    assert nearest_omega(0.2, SCENARIO, model_driven(SCENARIO)) == 0.2, "it is for any"
 
 
 def test_a_beam_from_recorded_echoes_warns() -> None:

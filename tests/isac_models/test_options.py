@@ -22,6 +22,7 @@ from isac_models.options import (
     Parser,
     add_scenario_options,
     count,
+    not_blank,
     number,
     scenario_arguments,
     scenario_from,
@@ -240,6 +241,14 @@ def test_any_text_is_a_count_or_refused(text: str) -> None:
 def test_every_finite_number_parses_as_itself(value: float) -> None:
     given_back = parser().parse_args(["--phi", repr(value)]).phi
     np.testing.assert_array_equal(given_back, value)
+
+
+@given(st.text(max_size=5))
+def test_a_name_stays_as_it_is_or_is_blank(text: str) -> None:
+    try:
+        assert not_blank(text) is text
+    except argparse.ArgumentTypeError:
+        assert text.isspace() or text == ""
 
 
 @pytest.mark.parametrize(

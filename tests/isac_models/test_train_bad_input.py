@@ -59,6 +59,16 @@ def test_bad_input_is_one_line_and_status_two(
     assert list(Path().iterdir()) == []
 
 
+@pytest.mark.parametrize("option", ["--out", "--resume"])
+@pytest.mark.parametrize("folder", ["", " "])
+def test_a_folder_without_a_name_is_refused(
+    option: str, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"{option}: {folder!r} is no name" in refusal(capsys, "model-driven", option, folder)
+    assert f"{option}: {folder!r} is no name" in refusal(capsys, "neural", option, folder)
+    assert list(Path().iterdir()) == []
+
+
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The line with which the program refuses."""
     capsys.readouterr()

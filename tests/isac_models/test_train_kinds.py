@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +127,39 @@ def test_a_rate_that_is_far_too_high_stops_the_training(
     assert said.count("\n") == 1
     state = checkpoint.load("a/checkpoint.safetensors").state
     assert all(np.isfinite(array).all() for array in state.values())
+
+
+@pytest.mark.parametrize("iterations", ["1", "30"])  # the held-out loss tells, and that of an iteration
+def test_a_loss_beyond_all_numbers_is_one_line(iterations: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--scenario", "limited", "--iterations", iterations, "--batch", "64", "--quiet", *COMMON]
+    assert main(["model-driven", "--out", "a", "--lr", "1e39", *options]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: the training diverged: ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "words"),
+    [
+        ("model-driven", {"batch": "abc"}, "batch must be a whole number, not 'abc'"),
+        ("model-driven", {"recipe": ["x"]}, "recipe must be text, not ['x']"),
+        ("model-driven", {"batch": None}, "the setting batch is missing"),
+        ("neural", {"sector_mean_deg": "ab"}, "sector_mean_deg must be a list of numbers, not 'ab'"),
+        ("neural", {"flat": "x"}, "flat must be a number, not 'x'"),
+    ],
+)
+def test_a_checkpoint_with_impossible_settings_is_one_line(
+    kind: str, changes: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([kind, "--out", "a", "--quiet", *SMALL[kind], *COMMON, "--iterations", "2"]) == 0
+    saved = checkpoint.load("a/checkpoint.safetensors")
+    for settings in ({**saved.settings, **changes}, {}):
+        checkpoint.save("a/checkpoint.safetensors", replace(saved, settings=settings))
+        assert main([kind, "--resume", "a"]) == 2
+        expected = words if settings else "the setting "
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: a/checkpoint.safetensors: {expected}")
+        assert said.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,18 @@ def test_a_description_without_losses_is_refused(losses: Any) -> None:
     artifact = model_driven(SCENARIO, training={**TRAINING, "held_out_losses": losses})
     with pytest.raises(UserError, match="keeps no held-out losses"):
         loss_plot.loss_curve(artifact)
+
+
+def test_without_matplotlib_show_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, picture = tmp_path / "a.safetensors", tmp_path / "loss.png"
+    save(path, model_driven(SCENARIO, training={**TRAINING, "held_out_losses": LOSSES}))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["show", str(path), "--plot", str(picture)]) == 2
+    assert capsys.readouterr() == ("", "error: --plot needs matplotlib: pip install 'isac-blocks[plot]'\n")
+    assert main(["show", str(path)]) == 0
+    assert not picture.exists()
 
 
 def test_show_writes_the_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

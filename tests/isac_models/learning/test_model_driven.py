@@ -14,7 +14,7 @@ from blocks.runtime import Flowgraph
 from isac_models.array import hardware, nominal_array, steering_matrix
 from isac_models.errors import UserError
 from isac_models.grid import angle_grid
-from isac_models.learning.model_driven import RECIPES, ModelDriven
+from isac_models.learning.model_driven import DEFAULTS, RECIPES, TYPES, ModelDriven
 from isac_models.scenario import Scenario
 
 SCENARIO = Scenario.preset("impaired").replace(antennas=6, grid_size=61, spacing_std=0.1)
@@ -103,12 +103,26 @@ def test_a_state_of_another_training_is_refused(change: Any) -> None:
         {"initial_variance": -0.1},
         {"recipe": "magic"},
         {"speed": 3},
+        {"batch": "abc"},
+        {"batch": 1.5},
+        {"iterations": True},
+        {"recipe": ["x"]},
+        {"learning_rate": "fast"},
+        {"initial_variance": [0.1]},
+        {"device": 5},
+        {"from_recording": 5},
+        {"from_recording": ["a\0b"]},
+        {"from_recording": ["a", "b"], "recording_sha256": ["0"]},
     ],
 )
 def test_settings_out_of_range_are_one_line(bad: dict[str, Any]) -> None:
     with pytest.raises(UserError) as caught:
         ModelDriven.complete(bad)
     assert "\n" not in str(caught.value)
+
+
+def test_every_setting_has_a_type() -> None:
+    assert set(TYPES) == set(DEFAULTS) == set(ModelDriven.complete({}))
 
 
 def test_the_learning_rate_is_the_recipe_unless_it_is_given() -> None:
@@ -182,6 +196,20 @@ def test_a_recording_that_has_changed_is_refused(recording: str, tmp_path: Path)
     path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(UserError, match="is not the one that this training began with"):
         ModelDriven(SCENARIO, settings)
+
+
+def test_the_same_recording_twice_is_refused(recording: str, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.isacrec"
+    copy.write_bytes(Path(recording).read_bytes())
+    for other in (recording, str(copy)):
+        with pytest.raises(UserError) as caught:
+            ModelDriven.complete({"from_recording": [recording, other]})
+        assert str(caught.value) == (
+            f"from_recording {other}: it is the recording {recording} again, name it once"
+        )
+    more = tmp_path / "other.isacrec"
+    more.write_bytes(b"other")
+    assert len(ModelDriven.complete({"from_recording": [recording, str(more)]})["recording_sha256"]) == 2
 
 
 def test_the_recipe_joint_needs_the_simulator(recording: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from isac_models.errors import UserError
 from isac_models.learning.neural_data import MATRICES, Draws
-from isac_models.learning.neural_settings import DEFAULTS, OMEGAS, complete, scales
+from isac_models.learning.neural_settings import DEFAULTS, OMEGAS, TYPES, complete, scales
 from isac_models.scenario import Scenario
 
 
@@ -21,7 +21,7 @@ def test_what_is_left_out_is_the_paper_s() -> None:
     assert full["omega"] == [0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.1, 0.15, 0.4, 0.6, 0.8, 1]
     assert (full["sector_mean_deg"], full["sector_span_deg"]) == ([-60, 60], [10, 20])
     assert full["literal_loss"] is False
-    assert set(full) == set(DEFAULTS)
+    assert set(full) == set(DEFAULTS) == set(TYPES)
     assert complete(dict.fromkeys(DEFAULTS)) == full
     assert json.loads(json.dumps(full)) == full
 
@@ -57,7 +57,15 @@ def test_omegas_are_sorted_numbers(given: Any, expected: list[float]) -> None:
         ({"threads": 0}, "threads must be"),
         ({"learning_rate": 0}, "learning rate, must be a positive number"),
         ({"learning_rate": math.inf}, "learning rate, must be a positive number"),
-        ({"learning_rate": "fast"}, "learning rate, must be a positive number"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number, not 'fast'"),
+        ({"omega": ["a"]}, "omega must be a list of numbers, not ['a']"),
+        ({"omega": True}, "omega must be a list of numbers, not [True]"),
+        ({"sector_mean_deg": "ab"}, "sector_mean_deg must be a list of numbers, not 'ab'"),
+        ({"sector_span_deg": 5}, "sector_span_deg must be a list of numbers, not 5"),
+        ({"flat": "x"}, "flat must be a number, not 'x'"),
+        ({"literal_loss": 1}, "literal_loss must be true or false, not 1"),
+        ({"mask": ["present"]}, "mask must be text, not ['present']"),
+        ({"device": 5}, "device must be text, not 5"),
         ({"mask": "all"}, "mask 'all': choose one of detected, present"),
         ({"engine": "gpu"}, "engine 'gpu': choose one of auto, kernels, products, torch"),
         ({"recipe": "joint"}, "recipe 'joint': choose one of paper"),

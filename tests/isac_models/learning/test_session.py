@@ -28,6 +28,12 @@ class Chooser(SmallTask):
         return {**super().facts(), "held_out_loss": 0.125}
 
 
+class TwoSteps(SmallTask):
+    """Has a second phase."""
+
+    phases = (100, 150)
+
+
 class Endless(SmallTask):
     """Its artifact would be refused."""
 
@@ -37,7 +43,8 @@ class Endless(SmallTask):
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, task in (("model-driven", "SmallTask"), ("chooser", "Chooser"), ("endless", "Endless")):
+    tasks = {"model-driven": "SmallTask", "chooser": "Chooser", "two-steps": "TwoSteps", "endless": "Endless"}
+    for name, task in tasks.items():
         module = "small_task" if task == "SmallTask" else "test_session"
         monkeypatch.setitem(session.TASKS, name, f"tests.isac_models.learning.{module}:{task}")
 
@@ -92,6 +99,30 @@ def test_an_artifact_that_is_refused_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"NaN or infinity; the checkpoint of iteration 100 is kept in "):
         run(make(tmp_path / "a", "endless"))
     assert checkpoint.load(tmp_path / "a" / checkpoint.NAME).progress.iteration == 100
+
+
+PLACES = [(0, 0), (99, 0), (100, 1), (149, 1), (120, 2), (150, 2)]
+"""Iterations and phases of a training of 100 and 50 iterations; the last step may have ended early."""
+
+
+@pytest.mark.parametrize(
+    ("iteration", "phase"), [*PLACES, (100, 0), (10**9, 0), (99, 1), (150, 1), (99, 2), (151, 2), (150, 7)]
+)
+def test_a_place_that_the_training_does_not_have_is_refused(
+    tmp_path: Path, iteration: int, phase: int
+) -> None:
+    settings, folder = SmallTask.complete({}), Folder(tmp_path)
+    state = SmallTask(Scenario.preset("limited"), settings).state()
+    progress = Progress(iteration=iteration, phase=phase)
+
+    def resume() -> Session:
+        return Session("two-steps", Scenario.preset("limited"), settings, progress, folder, state)
+
+    if (iteration, phase) in PLACES:
+        assert resume().total == 150
+    else:
+        with pytest.raises(UserError, match=f"iteration {iteration} of phase {phase} is none of this"):
+            resume()
 
 
 def test_blas_runs_on_the_threads_that_were_asked_for(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from importlib import metadata
 from typing import Any
 
+from isac_models.artifact import Artifact, save  # now: hours later the files may be others
 from isac_models.errors import UserError
 from isac_models.learning import checkpoint, parallel
 from isac_models.learning.display import Display
@@ -113,8 +114,6 @@ class Session:
         """
         if not self.leads:
             return
-        from isac_models.artifact import Artifact, save
-
         task, progress = self.task, self.progress
         facts = task.facts()
         held_out_loss = facts.pop("held_out_loss", progress.held_out_loss)

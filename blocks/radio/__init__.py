@@ -1,0 +1,1 @@
+"""Radio front ends that replace the channel and target blocks: one interface, several backends."""

@@ -1,0 +1,1 @@
+"""The waveform that a radio needs: pulses, bursts, synchronisation, pilots, leakage."""

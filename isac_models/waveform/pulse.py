@@ -1,0 +1,100 @@
+"""Root-raised-cosine pulses and band-limited shifts by a fraction of a sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac_models.errors import UserError
+
+Values = NDArray[Any]
+
+
+class RootRaisedCosine:
+    """The unit-energy pulse g(t) with g ∗ g Nyquist, truncated to ±`half_span` symbols.
+
+    `samples_per_symbol` O, roll-off 0 < β ≤ 1. Σ_n g[n]² = 1, so that white noise of power N0 a sample
+    has power N0 a symbol behind the matched filter.
+
+    Raises UserError for fewer than two samples a symbol: one cannot survive a fractional delay.
+    """
+
+    def __init__(self, samples_per_symbol: int = 2, rolloff: float = 0.35, half_span: int = 10) -> None:
+        if samples_per_symbol < 2:
+            raise UserError(f"samples_per_symbol must be at least 2, not {samples_per_symbol}")
+        if not 0 < rolloff <= 1:
+            raise UserError(f"rolloff must be above 0 and at most 1, not {rolloff:g}")
+        self.samples_per_symbol, self.rolloff, self.half_span = samples_per_symbol, rolloff, half_span
+        self.delay = half_span * samples_per_symbol
+        """Samples from the first tap to the middle one."""
+        self._norm = 1.0
+        self._norm = 1 / float(np.sqrt(np.sum(self.taps() ** 2)))
+
+    def taps(self, shift: float = 0.0) -> Values:
+        """g(n/O + shift/O) for n = -delay … delay: (2 delay + 1,) float64; `shift` in samples.
+
+        Source: Proakis and Salehi, Digital Communications, 5th ed., eq. (9.2-37) ff.
+        """
+        t = (np.arange(-self.delay, self.delay + 1) + shift) / self.samples_per_symbol
+        b = self.rolloff
+        with np.errstate(divide="ignore", invalid="ignore"):
+            g = (np.sin(np.pi * t * (1 - b)) + 4 * b * t * np.cos(np.pi * t * (1 + b))) / (
+                np.pi * t * (1 - (4 * b * t) ** 2)
+            )
+        g[np.abs(t) < 1e-9] = 1 - b + 4 * b / np.pi
+        edge = np.abs(np.abs(t) - 1 / (4 * b)) < 1e-9
+        g[edge] = (
+            b
+            / np.sqrt(2)
+            * ((1 + 2 / np.pi) * np.sin(np.pi / 4 / b) + (1 - 2 / np.pi) * np.cos(np.pi / 4 / b))
+        )
+        return np.asarray(self._norm * g)
+
+    def shape(self, symbols: Values) -> Values:
+        """Σ_k s_k g(t - kT): symbols (..., S) to samples (..., (S-1) O + 2 delay + 1), 0 at `delay`."""
+        from scipy.signal import upfirdn
+
+        return np.asarray(upfirdn(self.taps(), symbols, up=self.samples_per_symbol, axis=-1)).astype(
+            np.result_type(symbols.dtype, np.complex64), copy=False
+        )
+
+    def sample(self, samples: Values, start: float, count: int) -> Values:
+        """Matched-filter outputs at the times `start` + k O: samples (..., L) to (..., count).
+
+        `start` is in samples and may be a fraction: the filter g(t - start) does both at once. Samples
+        outside the array count as zero.
+        """
+        from scipy.signal import upfirdn
+
+        whole = int(np.floor(start))
+        taps = self.taps(-(start - whole))  # g is even: Σ_n y[n] g(n - start)
+        first = whole - self.delay
+        last = whole + (count - 1) * self.samples_per_symbol + self.delay + 1
+        low, high = max(first, 0), min(last, samples.shape[-1])
+        if low >= high:
+            return np.zeros((*samples.shape[:-1], count), samples.dtype)
+        part = samples[..., low:high]
+        if (low, high) != (first, last):
+            pad = [(0, 0)] * (samples.ndim - 1) + [(low - first, last - high)]
+            part = np.pad(part, pad)
+        filtered = upfirdn(taps[::-1], part, down=1, axis=-1)[..., 2 * self.delay :: self.samples_per_symbol]
+        return np.asarray(filtered[..., :count]).astype(samples.dtype, copy=False)
+
+
+def fractional_delay(samples: Values, delay: float, half_length: int = 32) -> Values:
+    """samples(t - delay) by a Kaiser-windowed sinc: (..., L) to (..., L), zero outside."""
+    whole = int(np.floor(delay))
+    n = np.arange(-half_length, half_length + 1)
+    taps = np.sinc(n - (delay - whole)) * np.kaiser(2 * half_length + 1, 8.0)
+    from scipy.signal import fftconvolve
+
+    length = samples.shape[-1]
+    full = fftconvolve(samples, taps.reshape((1,) * (samples.ndim - 1) + (-1,)), axes=-1)
+    out = np.zeros_like(samples)
+    first = half_length - whole
+    low, high = max(0, -first), min(length, full.shape[-1] - first)
+    if low < high:
+        out[..., low:high] = full[..., first + low : first + high]
+    return out

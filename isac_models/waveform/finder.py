@@ -29,8 +29,8 @@ STRICT = 1e-9
 class FoundBurst:
     """One burst's samples: window (C, W) from tick `time` on, symbol 0 at `sync.start` in it.
 
-    `lost` of the window's samples never came and are zero. `slip` is by how many samples the burst came
-    away from where the burst clock expected it, other than by drift: samples lost without a word.
+    `lost` of the window's samples never came and are zero. `slip` is by how many samples, modulo a slot,
+    the burst came away from where the burst clock expected it, drift apart: samples lost without a word.
     """
 
     window: Values
@@ -122,7 +122,7 @@ class BurstFinder:
         lost = sum(max(0, min(b, first + self.width) - max(a, first)) for a, b in self._holes)
         sync = self._follow(window, Sync(self._due - first, self._cfo, 0.0, False))
         slip, self._slip = slip + self._slip, 0
-        self._drop_before(first + self.width - 2 * MARGIN - self.format.pulse.delay)
+        self._drop_before(first + self.width - 2 * MARGIN - self.format.slot // 2)
         return FoundBurst(window, first, sync, lost, slip)
 
     def _follow(self, window: Values, predicted: Sync) -> Sync:
@@ -169,6 +169,8 @@ class BurstFinder:
     def _search_slot(self) -> int | None:
         """Look around the due time for a burst that comes at another: by how many samples it moved.
 
+        Slots look alike: the answer is modulo a slot, in the half to either side of 0.
+
         None when not all of the samples are there yet.
         """
         assert self._base is not None
@@ -181,7 +183,8 @@ class BurstFinder:
         sync = synchronise(part, self.format, STRICT, self._head, self._head + self.format.slot)
         if not sync.detected:
             return 0
-        moved = round(low + sync.start - self._due)
+        half = self.format.slot // 2
+        moved = (round(low + sync.start - self._due) + half) % self.format.slot - half
         if abs(moved) <= 2:
             return 0
         self.slips += 1

@@ -58,7 +58,9 @@ def build(options: argparse.Namespace) -> gr.top_block:
     a = steering(antennas, options.angle)
     echo = scale * np.outer(a, a)
     matrix = blocks.multiply_matrix_cc(np.vstack([leak, echo]).tolist())
-    user = blocks.multiply_matrix_cc([(scale * 10 ** (options.snr_comm / 20) * steering(antennas, options.user)).tolist()])
+    user = blocks.multiply_matrix_cc(
+        [(scale * 10 ** (options.snr_comm / 20) * steering(antennas, options.user)).tolist()]
+    )
     for k, source in enumerate(sources):
         top.connect(source, (matrix, k))
         top.connect(source, (user, k))
@@ -69,7 +71,9 @@ def build(options: argparse.Namespace) -> gr.top_block:
         top.connect(noise(k), (total, 2))
         top.connect(total, zeromq.rep_sink(item, 1, options.rx[k], 100, False, -1))
     model = channels.channel_model(NOISE_STD, options.cfo, 1 + options.ppm * 1e-6, [1.0], options.seed)
-    top.connect(user, blocks.delay(item, 15), model, zeromq.rep_sink(item, 1, options.rx[antennas], 100, False, -1))
+    top.connect(
+        user, blocks.delay(item, 15), model, zeromq.rep_sink(item, 1, options.rx[antennas], 100, False, -1)
+    )
     return top
 
 

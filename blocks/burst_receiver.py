@@ -9,6 +9,7 @@ import numpy as np
 from blocks.runtime import Block, Count, Field, Flags, Real, Signal
 from isac_models.waveform import receiver
 from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.synchronise import Sync
 
 NOISE_MEMORY = 64
 """Bursts that the noise is averaged over."""
@@ -56,6 +57,7 @@ class BurstReceiver(Block):
     def start(self) -> None:
         """Know nothing of the noise."""
         self._noise: float | None = None
+        self._heard = 0
         self._bursts = self._headers = self._touched = 0
         self._cfo = 0.0
 
@@ -72,9 +74,9 @@ class BurstReceiver(Block):
         payload, csi = np.empty((count, n), np.complex64), np.empty((count, n), np.complex64)
         number, snr = np.full(count, -1, np.int64), np.zeros(count, np.float32)
         for b in range(count):
-            sync = receiver.Sync(float(start[b]), float(cfo[b]), 0.0, bool(found[b]))
+            sync = Sync(float(start[b]), float(cfo[b]), 0.0, bool(found[b]))
             if not lost[b]:
-                self._listen(window[b, 0], sync)
+                self._listen(window[b, 0], sync.start)
             burst = self._receiver.receive(window[b, 0], sync, self._noise)
             scale = np.float32(np.sqrt(self._noise_power))
             payload[b], csi[b] = scale * burst.payload, scale * burst.csi
@@ -88,15 +90,15 @@ class BurstReceiver(Block):
             self._cfo = float(cfo[-1])
         return {"payload": payload, "csi": csi, "number": number, "snr": snr}
 
-    def _listen(self, window: np.ndarray, sync: receiver.Sync) -> None:
-        """Follow the noise power."""
-        noise = self._receiver.noise(window, sync)
-        if noise is None:
+    def _listen(self, window: np.ndarray, start: float) -> None:
+        """Follow the noise power in the silence around the burst."""
+        quiet = window[receiver.silent(self.format, start, window.size)]
+        if quiet.size < receiver.LEAST_SILENCE:
             return
-        if self._noise is None:
-            self._heard, self._noise = 1, noise
+        power = float(np.mean(quiet.real**2 + quiet.imag**2, dtype=np.float64))
         self._heard = min(self._heard + 1, NOISE_MEMORY)
-        self._noise += (noise - self._noise) / self._heard
+        before = 0.0 if self._noise is None else self._noise
+        self._noise = before + (power - before) / self._heard
 
     def result(self) -> dict[str, Any]:
         """Bursts, readable headers, and the last carrier offset in cycles per sample."""

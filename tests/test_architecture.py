@@ -27,6 +27,8 @@ ABOVE_THE_BLOCKS = {
 }
 # Methods that Block documents once for every block.
 INHERITED = {"start", "work", "finish", "abort", "result"}
+# What every block may use: the runtime, and the radios behind their one interface.
+LIBRARIES_OF_BLOCKS = ("blocks.runtime.", "blocks.radio.")
 IMPORTERS = {"import_module", "__import__"}
 UNSAFE_MODULES = {"cPickle", "cloudpickle", "dill", "joblib", "jsonpickle", "marshal", "pickle", "shelve"}
 
@@ -95,13 +97,18 @@ def test_blocks_know_nothing_of_the_graphs_that_use_them(path: str) -> None:
 # blocks/__init__.py is the index of all blocks, and loads one only when it is asked for.
 @pytest.mark.parametrize("path", [path for path in python_files("blocks") if path != "blocks/__init__.py"])
 def test_blocks_never_import_each_other(path: str) -> None:
-    of_blocks = {m for m in imports(path) if m.split(".")[0] == "blocks"} - {"blocks", "blocks.runtime"}
-    assert [m for m in sorted(of_blocks) if not m.startswith("blocks.runtime.")] == []
+    of_blocks = {m for m in imports(path) if m.split(".")[0] == "blocks"}
+    shared = ("blocks", "blocks.runtime", "blocks.radio")
+    assert [m for m in sorted(of_blocks - {*shared}) if not m.startswith(LIBRARIES_OF_BLOCKS)] == []
+
+
+# A pipe of the graph is made in one file. A radio that speaks ZeroMQ is no pipe: others define its protocol.
+USERS_OF_ZMQ = {"blocks/runtime/transport.py", "blocks/radio/zmq_ports.py"}
 
 
 @pytest.mark.parametrize("path", python_files(*PRODUCT))
-def test_zmq_is_imported_in_one_file(path: str) -> None:
-    if path != "blocks/runtime/transport.py" and not path.startswith("benchmarks/reference/"):
+def test_zmq_is_imported_for_the_pipes_and_for_the_radio_that_speaks_it(path: str) -> None:
+    if path not in USERS_OF_ZMQ and not path.startswith("benchmarks/reference/"):
         assert "zmq" not in roots(path)
 
 

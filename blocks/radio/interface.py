@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntFlag, StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -29,10 +29,15 @@ class EventKind(StrEnum):
     """What a radio reports beside the samples."""
 
     UNDERFLOW = "underflow"
+    """A burst went on too late; `time`: the first tick that was silent instead."""
     OVERFLOW = "overflow"
+    """Received samples were lost inside the host or device; `time`: the first of them."""
     LATE = "late"
+    """A burst came after its time and was not sent; `time`: the tick it was meant for."""
     SEQUENCE_GAP = "sequence_gap"
+    """Samples were lost on the way, or the other side began anew."""
     BURST_ACK = "burst_ack"
+    """The last sample of a burst has left; `time`: the tick of its first."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ class Capabilities:
     virtual_time: bool = False
     """Time stands still until samples are asked for."""
     timed_transmit: bool = True
+    lead: int = 0
+    """Ticks that a burst's time must lie ahead of what was received last, so as not to be late."""
     emulated: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -95,7 +102,7 @@ class Transmitter(ABC):
         """Queue samples (channels, n) complex64, |re|, |im| ≤ 1, to leave from tick `time` on.
 
         `time` None follows on what was sent last. Between bursts the radio is silent. A time that has
-        passed gives a LATE event and nothing is sent.
+        passed gives a LATE event and nothing of the burst is sent. Bursts are queued in order of time.
 
         Raises RadioError for another shape, dtype or value, RadioTimeout when the queue stays full.
         """
@@ -106,7 +113,10 @@ class Receiver(ABC):
 
     @abstractmethod
     def start(self, time: int | None = None, n: int | None = None) -> None:
-        """Receive from tick `time` (None: now) on, `n` samples (None: until stopped)."""
+        """Receive from tick `time` (None: now) on, `n` samples (None: until stopped).
+
+        Raises RadioError for a time that has passed.
+        """
 
     @abstractmethod
     def recv(self, most: int = 65536, timeout: float = TIMEOUT) -> Received:
@@ -170,3 +180,41 @@ class Radio(ABC):
     @abstractmethod
     def close(self) -> None:
         """Stop and let go of the device. May be called twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def check_samples(samples: np.ndarray, channels: int) -> None:
+    """That `samples` is what `send` takes: (channels, n ≥ 1) complex64, finite, |re|, |im| ≤ 1.
+
+    Raises RadioError otherwise.
+    """
+    kind = getattr(samples, "dtype", type(samples).__name__)  # whatever a user gives
+    if kind != np.complex64:
+        raise RadioError(f"send: samples must be complex64, not {kind}: convert them with .astype(complex64)")
+    if samples.ndim != 2 or samples.shape[0] != channels or not samples.shape[1]:
+        raise RadioError(
+            f"send: samples must have the shape ({channels}, n), a row for each channel, not {samples.shape}"
+        )
+    floats = np.ascontiguousarray(samples).view(np.float32)
+    largest = max(float(floats.max()), -float(floats.min()))
+    if not largest <= 1:  # NaN is neither
+        if np.isfinite(floats).all():
+            raise RadioError(f"send: a sample of {largest:.4g} is over full scale 1: scale the burst down")
+        raise RadioError("send: samples must be finite, and some are NaN or infinite")
+
+
+def check_channel(capabilities: Capabilities, direction: Direction, channel: int) -> None:
+    """That the radio has this channel.
+
+    Raises RadioError otherwise.
+    """
+    if direction not in ("tx", "rx"):
+        raise RadioError(f"direction must be tx or rx, not {direction!r}")
+    count = capabilities.tx_channels if direction == "tx" else capabilities.rx_channels
+    if not 0 <= channel < count:
+        raise RadioError(f"there is no {direction} channel {channel}: this radio has {count}, counted from 0")

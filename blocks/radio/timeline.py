@@ -1,0 +1,105 @@
+"""What is queued to be sent, on the axis of ticks: bursts with silence between them."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from blocks.radio.interface import Event, EventKind, RadioError
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Samples (channels, n) from tick `start` on, of the burst that began at `burst`."""
+
+    start: int
+    samples: np.ndarray
+    burst: int
+    last: bool
+
+    @property
+    def end(self) -> int:
+        """The tick behind the last sample."""
+        return self.start + int(self.samples.shape[1])
+
+
+class Timeline:
+    """The queue of a transmitter that counts its own ticks. Not safe for threads: the caller locks."""
+
+    def __init__(self, channels: int) -> None:
+        self.channels = channels
+        self.end = 0
+        """The tick behind the last sample that was queued."""
+        self._segments: deque[_Segment] = deque()
+        self._burst: int | None = None  # first tick of the burst that has not ended
+        self._skip = False  # the rest of a burst that was late
+        self._starved = False
+
+    def put(
+        self, samples: np.ndarray, time: int | None, now: int, start_of_burst: bool, end_of_burst: bool
+    ) -> Event | None:
+        """Queue samples (channels, n) for `time`, or behind what was queued last; `now` may still be sent.
+
+        Returns the LATE event of a burst whose time has passed. Raises RadioError for a time that is taken.
+        """
+        if start_of_burst:
+            self._burst, self._skip, self._starved = None, False, False
+        if self._skip:
+            self._skip = not end_of_burst
+            return None
+        if time is not None and time < now:
+            self._skip, self._burst = not end_of_burst, None
+            return Event(EventKind.LATE, time, samples.shape[1], f"tick {now} had been reached")
+        if time is not None and time < self.end:
+            raise RadioError(
+                f"send: tick {time} is taken by what was queued before, up to tick {self.end}: "
+                "queue bursts in order, without overlap"
+            )
+        start = max(self.end, now) if time is None else time
+        burst = start if self._burst is None else self._burst
+        self._segments.append(_Segment(start, samples.copy(), burst, end_of_burst))
+        self.end = start + samples.shape[1]
+        self._burst, self._starved = None if end_of_burst else burst, False
+        return None
+
+    def read(self, start: int, stop: int, channel: int | None = None) -> np.ndarray:
+        """Samples of the ticks start … stop - 1, with silence: (n,) of a channel, (channels, n) of all."""
+        rows = slice(None) if channel is None else channel
+        shape = (stop - start,) if channel is not None else (self.channels, stop - start)
+        out = np.zeros(shape, np.complex64)
+        for segment in self._segments:
+            low, high = max(start, segment.start), min(stop, segment.end)
+            if segment.start >= stop:
+                break
+            if low < high:
+                part = segment.samples[rows, low - segment.start : high - segment.start]
+                out[..., low - start : high - start] = part
+        return out
+
+    def release(self, now: int) -> list[Event]:
+        """Forget what lies before tick `now`, which has left; returns BURST_ACK and UNDERFLOW events."""
+        events = []
+        while self._segments and self._segments[0].end <= now:
+            segment = self._segments.popleft()
+            if segment.last:
+                events.append(Event(EventKind.BURST_ACK, segment.burst))
+        if self._burst is not None and not self._starved and now > self.end:
+            self._starved = True
+            events.append(Event(EventKind.UNDERFLOW, self.end, detail="the burst did not go on in time"))
+        return events
+
+    def forget(self, now: int) -> list[Event]:
+        """Drop what was to leave before `now` and no longer can; returns a LATE event for each burst."""
+        late: dict[int, Event] = {}
+        while self._segments and self._segments[0].start < now:
+            segment = self._segments.popleft()
+            late[segment.burst] = Event(EventKind.LATE, segment.burst, detail="lost with the connection")
+        if self._burst in late:
+            self._burst, self._skip = None, True
+        return list(late.values())
+
+    def waiting(self, now: int) -> int:
+        """Ticks from `now` to the end of what is queued."""
+        return max(self.end - now, 0)

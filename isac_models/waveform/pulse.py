@@ -84,10 +84,13 @@ class RootRaisedCosine:
 
 
 def fractional_delay(samples: Values, delay: float, half_length: int = 32) -> Values:
-    """samples(t - delay) by a Kaiser-windowed sinc: (..., L) to (..., L), zero outside."""
-    whole = int(np.floor(delay))
-    n = np.arange(-half_length, half_length + 1)
-    taps = np.sinc(n - (delay - whole)) * np.kaiser(2 * half_length + 1, 8.0)
+    """samples(t - delay) by a Kaiser-windowed sinc: (..., L) to (..., L), zero outside.
+
+    Window and sinc have the same centre, else the gain would depend on the fraction.
+    """
+    whole = int(np.round(delay))
+    t = np.arange(-half_length, half_length + 1) - (delay - whole)
+    taps = np.sinc(t) * np.i0(8.0 * np.sqrt(1 - (t / (half_length + 1)) ** 2)) / np.i0(8.0)
     from scipy.signal import fftconvolve
 
     length = samples.shape[-1]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -10,14 +8,10 @@ from scipy.signal import upfirdn
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.synchronise import REACH, Sync, crb_cfo, crb_delay, refine, synchronise
+from tests.isac_models.waveform.scene import Values, noise
 
 FORM = BurstFormat()
 LENGTH = 1600
-
-
-def noise(rng: np.random.Generator, *shape: int) -> np.ndarray[Any, Any]:
-    """CN(0, 1)."""
-    return np.asarray((rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2))
 
 
 def window(
@@ -27,7 +21,7 @@ def window(
     snr: float,
     channels: int = 1,
     form: BurstFormat = FORM,
-) -> np.ndarray[Any, Any]:
+) -> Values:
     """A burst of unit symbols, random behind the preamble, in noise of power 1: (channels, LENGTH)."""
     symbols = np.exp(2j * np.pi * rng.random(form.symbols))
     symbols[form.preamble_at] = form.preamble

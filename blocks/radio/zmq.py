@@ -203,9 +203,9 @@ class ZmqRadio(SoftwareRadio):
                         return found
                     if not alignment.receiving:
                         raise RadioError("recv: nothing is being received: call start() first")
-                    if self._session.fault:
-                        raise RadioError(self._session.fault)
                     left = deadline - clock.monotonic()
+                    if self._session.broken() or (self._session.fault and left <= 0):
+                        raise RadioError(self._session.fault)
                     if left <= 0:
                         raise RadioTimeout(f"no samples within {timeout:g} s: {self._session.suspect()}")
                     self._lock.wait(left)

@@ -217,10 +217,17 @@ def test_a_reply_that_is_no_samples_is_a_fault_that_names_channel_and_address(
 ) -> None:
     bench = Bench()
     bench.start()
-    bench.reply(10)
+    bench.reply(10, 20)
     bench.session.take_in([Reply(1, parts)])
     assert bench.session.fault.startswith("receive channel 1 at rx1: ")
     assert words in bench.session.fault
+    assert bench.session.alignment.take(100) is not None
+    assert not bench.session.broken()  # of channel 1 there is more, for which channel 0 is asked
+    bench.reply(50)
+    rest = bench.session.alignment.take(100)
+    assert rest is not None
+    assert (rest.time, rest.samples.shape) == (10, (2, 10))
+    assert bench.session.broken()
     bench.session.reset(bench.session.fault)
     assert bench.session.fault == ""
 

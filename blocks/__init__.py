@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from blocks.communication_metrics import CommunicationMetrics
     from blocks.constellation_probe import ConstellationProbe
     from blocks.demodulator import Demodulator
+    from blocks.detection_counter import DetectionCounter
     from blocks.detection_map import DetectionMap
     from blocks.detector import Detector
     from blocks.frame_player import FramePlayer
@@ -26,12 +27,15 @@ if TYPE_CHECKING:
     from blocks.precoder import Precoder
     from blocks.qam_encoder import QamEncoder
     from blocks.sensing_metrics import SensingMetrics
+    from blocks.sigmf_player import SigmfPlayer
+    from blocks.sigmf_recorder import SigmfRecorder
     from blocks.target_reflector import TargetReflector
 
 __all__ = [
     "CommunicationMetrics",
     "ConstellationProbe",
     "Demodulator",
+    "DetectionCounter",
     "DetectionMap",
     "Detector",
     "FramePlayer",
@@ -49,6 +53,8 @@ __all__ = [
     "Precoder",
     "QamEncoder",
     "SensingMetrics",
+    "SigmfPlayer",
+    "SigmfRecorder",
     "TargetReflector",
 ]
 

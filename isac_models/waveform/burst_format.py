@@ -87,8 +87,9 @@ class BurstFormat:
     def orthogonal(self) -> Values:
         """Pilots over the antennas, (antennas, pilot_repeats · K); column n has unit energy.
 
-        Rows of a Hadamard matrix where K is a power of two, else of a DFT matrix: P Pᴴ = (n / K) I. The columns are
-        turned by a Zadoff–Chu sequence: repeated as they are, they would fill a few lines of the spectrum only.
+        Rows of a Hadamard matrix where K is a power of two, else of a DFT matrix: P Pᴴ = (n / K) I. The
+        columns are turned by a Zadoff–Chu sequence: repeated as they are, they would fill a few lines of
+        the spectrum only.
         """
         k = self.antennas
         if k & (k - 1) == 0:

@@ -1,8 +1,8 @@
 """Array calibration: one complex number a chain, measured in the loop against a reflector at boresight.
 
-There a(0) is all ones wherever the elements of a linear array stand, so that what the orthogonal pilots bring back
-at the reflector's delay is G = γ g cᵀ, with the chains' c (transmit) and g (receive) and nothing of the positions:
-rank one, and its singular vectors are the chains, each up to a complex number.
+There a(0) is all ones wherever the elements of a linear array stand, so that what the orthogonal pilots
+bring back at the reflector's delay is G = γ g cᵀ, with the chains' c (transmit) and g (receive) and nothing
+of the positions: rank one, and its singular vectors are the chains, each up to a complex number.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ LARGEST_RESIDUAL = 0.1
 class Calibration:
     """The chains of a device as it was set.
 
-    transmit c, receive g: (K,) complex128, Σ|·|² = K, each up to a common phase. residual: second over first singular
-    value of what was measured. error: standard error of an entry of c or g. key: what it holds for
-    (`device`, `session`, `rate`, gains, frequencies).
+    transmit c, receive g: (K,) complex128, Σ|·|² = K, each up to a common phase. residual: second over
+    first singular value of what was measured. error: standard error of an entry of c or g. key: what it
+    holds for (`device`, `session`, `rate`, gains, frequencies).
     """
 
     transmit: Values
@@ -49,7 +49,7 @@ class Calibration:
 
 
 class CalibrationEstimator:
-    """Takes bursts that a reflector at boresight has returned, sent without equaliser, with `PILOT_REPEATS` pilots.
+    """Takes bursts that a reflector at boresight has returned, sent unequalised, pilots `PILOT_REPEATS` times.
 
     All of them carry the same beam v, header and payload, which only serve to find leakage and delay.
     """
@@ -99,8 +99,8 @@ class CalibrationEstimator:
         residual = float(s[1] / s[0]) if s.size > 1 and s[0] > 0 else 0.0
         if not np.isfinite(s[0]) or s[0] == 0 or residual > LARGEST_RESIDUAL:
             raise UserError(
-                f"calibration: what came back has a second part {residual:.2f} as strong as the first, not one "
-                "reflector at boresight: put one there, and nothing else as strong"
+                f"calibration: what came back has a second part {residual:.2f} as strong as the first, not "
+                "one reflector at boresight: put one there, and nothing else as strong"
             )
         k = self.format.antennas
         spread = np.std(responses, axis=0).mean() / np.sqrt(max(len(responses), 1))

@@ -1,8 +1,9 @@
-"""Direct leakage of a monostatic transmitter told from an echo by its delay: least squares over a known waveform.
+"""Direct leakage of a monostatic transmitter told from an echo by its delay: least squares.
 
-Behind one receive channel, y(t) = ℓ s(t - d_L) + e s(t - d_L - d) + n with s(t) = Σ_k x_k g(t - kT) known. Whatever a
-column s(t - τ) has to be multiplied with follows from correlations at whole samples: both ⟨y, s(·-τ)⟩ and
-⟨s(·-τ), s(·-τ')⟩ are band-limited in τ, so that a windowed sinc over the lags around τ gives them in between.
+Behind one receive channel, y(t) = ℓ s(t - d_L) + e s(t - d_L - d) + n with s(t) = Σ_k x_k g(t - kT) known.
+Whatever a column s(t - τ) has to be multiplied with follows from correlations at whole samples: both ⟨y,
+s(·-τ)⟩ and ⟨s(·-τ), s(·-τ')⟩ are band-limited in τ, so that a windowed sinc over the lags around τ gives
+them in between.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ STEP = 0.25
 class Separated:
     """Leakage and echo of one burst: their amplitudes (K,) per symbol, and delays in samples.
 
-    leakage, echo: (K,) complex, ℓ and e. early: by how much the leakage came earlier than the start that was given.
-    delay: of the echo behind the leakage. waveform: s(t - d_L) at the samples of the window, (L,). variance: of each
-    ℓ in units of the noise power of a sample.
+    leakage, echo: (K,) complex, ℓ and e. early: by how much the leakage came earlier than the start that
+    was given. delay: of the echo behind the leakage. waveform: s(t - d_L) at the samples of the window,
+    (L,). variance: of each ℓ in units of the noise power of a sample.
     """
 
     leakage: Values
@@ -73,7 +74,7 @@ class LeakageEstimator:
         return np.vstack([self._weights(np.array(0.0)), slope, self._weights(self.grid)])
 
     def correlate(self, window: Values, start: float, symbols: Values) -> Correlations:
-        """What the fits need of a window (K, L): symbols (S,) of the whole burst, 0 where the pilots stand."""
+        """What the fits need of a window (K, L): symbols (S,) of the burst, 0 where the pilots stand."""
         from scipy.signal import upfirdn
 
         form, pulse = self.format, self.format.pulse
@@ -91,7 +92,7 @@ class LeakageEstimator:
         return Correlations(given.astype(np.complex128), inner, padded, zero)
 
     def profile(self, found: Correlations) -> Values:
-        """Energy that an echo at each delay of the grid explains beside the leakage, over all channels: (D,)."""
+        """Energy that an echo at each delay of the grid explains beside the leakage, all channels: (D,)."""
         columns = self._columns
         given = found.given @ columns.T  # (K, 2 + D); the columns are real
         inner = columns @ found.inner @ columns.T

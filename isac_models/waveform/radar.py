@@ -27,9 +27,10 @@ QUIET = 4
 class RadarBurst:
     """What one burst has brought.
 
-    echo: y_r of every payload snapshot, (N, K) complex64, noise power `noise_power` an antenna. noise: per sample, as it
-    came in. leakage_db: leakage over noise, per channel and symbol; -inf where nothing was removed. delay: of the
-    echo behind the leakage in samples. response: (K, K) = α a aᵀ c from the orthogonal pilots, as the echo is scaled.
+    echo: y_r of every payload snapshot, (N, K) complex64, noise power `noise_power` an antenna. noise: per
+    sample, as it came in. leakage_db: leakage over noise, per channel and symbol; -inf where nothing was
+    removed. delay: of the echo behind the leakage in samples. response: (K, K) = α a aᵀ c from the
+    orthogonal pilots, as the echo is scaled.
     """
 
     echo: Values
@@ -42,10 +43,11 @@ class RadarBurst:
 class RadarReceiver:
     """Receives bursts of one format and beam v (K,), one after the other.
 
-    Leakage is told from the echo by its delay, at least one sample earlier (`LeakageEstimator`). The echo's delay is the
-    place where the bursts so far, this one included, have most energy beside the leakage: the target's range
-    changes slowly, its presence does not matter. Noise is measured in the silence between bursts and averaged.
-    `calibration` None takes the chains as equal; `leakage_removal` False is a negative control.
+    Leakage is told from the echo by its delay, at least one sample earlier (`LeakageEstimator`). The echo's
+    delay is the place where the bursts so far, this one included, have most energy beside the leakage: the
+    target's range changes slowly, its presence does not matter. Noise is measured in the silence between
+    bursts and averaged. `calibration` None takes the chains as equal; `leakage_removal` False is a negative
+    control.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class RadarReceiver:
     def receive(
         self, window: Values, start: float, cfo: float, symbols: Values, header: Values
     ) -> RadarBurst:
-        """The echoes in a window (K, L) complex64: leakage's symbol 0 at `start` samples, `cfo` cycles per sample.
+        """The echoes in a window (K, L) complex64: the leakage's symbol 0 at `start`, `cfo` in cycles a sample.
 
         symbols (N,): the payload that was sent; header (96,): its header's symbols.
         Raises UserError for samples that are not finite numbers.

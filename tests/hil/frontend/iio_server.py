@@ -1,11 +1,11 @@
 """A small IIO daemon: libiio's network protocol around a virtual front end.
 
-The protocol of libiio 0.x (iiod/lexer.l, iiod/parser.y, iiod/ops.c and iiod-client.c of v0.24): a command is a
-line of text, the answer a line with a number, negative for an errno, and behind it as many bytes as it
+The protocol of libiio 0.x (iiod/lexer.l, iiod/parser.y, iiod/ops.c and iiod-client.c of v0.24): a command
+is a line of text, the answer a line with a number, negative for an errno, and behind it as many bytes as it
 promises. A context is an AD9361 with two transmit and two receive channels, and has a port of its own;
-`Server` offers as many contexts as its channels need. A client is not trusted: lines, values and buffers are
-bounded, and one that sends something else is answered with EINVAL, or put out where its stream cannot be
-followed any more.
+`Server` offers as many contexts as its channels need. A client is not trusted: lines, values and buffers
+are bounded, and one that sends something else is answered with EINVAL, or put out where its stream cannot
+be followed any more.
 
 Time is virtual: see iio_converters.
 """

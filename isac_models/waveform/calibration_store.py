@@ -45,7 +45,8 @@ def load_calibration(path: str | Path, key: Mapping[str, Any], antennas: int) ->
     for name, now in key.items():
         if kept.get(name) != json.loads(json.dumps(now)):
             raise UserError(
-                f"calibration {path} is for another {name}: {_short(kept.get(name))}, now {_short(now)}; {AGAIN}"
+                f"calibration {path} is for another {name}: {_short(kept.get(name))}, now {_short(now)}; "
+                + AGAIN
             )
     transmit, receive = (_vector(path, name, content.get(name), antennas) for name in ("transmit", "receive"))
     numbers = [content.get(name) for name in ("residual", "error")]

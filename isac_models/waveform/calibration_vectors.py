@@ -49,7 +49,7 @@ class Calibration:
 
 
 class CalibrationEstimator:
-    """Takes bursts that a reflector at boresight has returned, sent unequalised, pilots `PILOT_REPEATS` times.
+    """Takes bursts that a reflector at boresight has returned, unequalised, pilots `PILOT_REPEATS` times.
 
     All of them carry the same beam v, header and payload, which only serve to find leakage and delay.
     """

@@ -73,7 +73,7 @@ class RadarReceiver:
     def receive(
         self, window: Values, start: float, cfo: float, symbols: Values, header: Values
     ) -> RadarBurst:
-        """The echoes in a window (K, L) complex64: the leakage's symbol 0 at `start`, `cfo` in cycles a sample.
+        """The echoes in a window (K, L) complex64: symbol 0 of the leakage at `start`, `cfo` a sample.
 
         symbols (N,): the payload that was sent; header (96,): its header's symbols.
         Raises UserError for samples that are not finite numbers.

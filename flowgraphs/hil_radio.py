@@ -13,6 +13,7 @@ from blocks.radio.calibrate import calibrate, key_of
 from blocks.radio.interface import Radio
 from blocks.radio.lab import VirtualFrontEnd
 from blocks.radio.registry import open_radio
+from isac_models.coding.repeat import Timing
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_store import load_calibration, save_calibration
@@ -20,6 +21,10 @@ from isac_models.waveform.calibration_vectors import Calibration
 
 PROTOCOLS = {"zmq": "zmq", "soapy": "stream", "iio": "iio"}
 """What the virtual front end speaks to each backend."""
+
+TIMING = Timing(window=4, interval=16, round_trip=24, timeout=32)
+QUEUE = 16
+"""Slots that may wait in the radio: what waits longer makes a repeat wait."""
 
 
 @dataclass
@@ -63,6 +68,15 @@ class Bench:
             self.lab.scene("scenario")
         return calibration
 
+    def source(self) -> tuple[Any, bool]:
+        """What is sent, and whether it numbers its bursts itself."""
+        import blocks
+
+        options = self.options
+        if options.file is not None:
+            return blocks.FileSource(self.layout, options.file, timing=TIMING), True
+        return blocks.MessageSource(options.scenario, options.bursts * self.layout.payload), False
+
     def truth(self, tick: int) -> tuple[bool, float]:
         """Whether there was a target in the coherence block sent at a tick, and its angle in radians."""
         one = self.lab.truth(tick)
@@ -98,7 +112,12 @@ def _behind(name: str, lab: Any, layout: BurstFormat) -> dict[str, Any]:
     """Options of the backend for a front end's addresses."""
     if name == "zmq":
         found = lab.addresses if not isinstance(lab, str) else _ports(lab, layout.antennas)
-        return {"tx_addresses": found["tx"], "rx_addresses": found["rx"], "chunk": layout.slot}
+        return {
+            "tx_addresses": found["tx"],
+            "rx_addresses": found["rx"],
+            "chunk": layout.slot,
+            "queue": QUEUE * layout.slot,
+        }
     if isinstance(lab, str):
         return {"device": lab}
     return {"device": lab.addresses}

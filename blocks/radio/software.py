@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 
-from blocks.radio.interface import Direction, Radio, RadioError, check_channel
+import numpy as np
+
+from blocks.radio.interface import (
+    TIMEOUT,
+    Direction,
+    Radio,
+    RadioError,
+    Received,
+    Receiver,
+    Transmitter,
+    check_channel,
+)
 
 
 class SoftwareRadio(Radio):
@@ -15,6 +27,7 @@ class SoftwareRadio(Radio):
     """
 
     def __init__(self, rate: float, frequency: float) -> None:
+        self.tx, self.rx = _Transmitter(self), _Receiver(self)
         self._rate = 0.0
         self.set_rate(rate)
         self._gains: dict[tuple[Direction, int], float] = {}
@@ -27,6 +40,24 @@ class SoftwareRadio(Radio):
             for channel in range(count):
                 self.set_gain(direction, channel, 0.0)
                 self.set_frequency(direction, channel, frequency)
+
+    @abstractmethod
+    def send(
+        self, samples: np.ndarray, time: int | None, start_of_burst: bool, end_of_burst: bool, timeout: float
+    ) -> None:
+        """See `Transmitter.send`."""
+
+    @abstractmethod
+    def start(self, time: int | None, n: int | None) -> None:
+        """See `Receiver.start`."""
+
+    @abstractmethod
+    def recv(self, most: int, timeout: float) -> Received:
+        """See `Receiver.recv`."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """See `Receiver.stop`."""
 
     @property
     def kind(self) -> str:
@@ -79,3 +110,32 @@ class SoftwareRadio(Radio):
     def clock_locked(self) -> bool:
         """Nothing is there to unlock."""
         return True
+
+
+class _Transmitter(Transmitter):
+    def __init__(self, radio: SoftwareRadio) -> None:
+        self._radio = radio
+
+    def send(
+        self,
+        samples: np.ndarray,
+        time: int | None = None,
+        start_of_burst: bool = True,
+        end_of_burst: bool = True,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._radio.send(samples, time, start_of_burst, end_of_burst, timeout)
+
+
+class _Receiver(Receiver):
+    def __init__(self, radio: SoftwareRadio) -> None:
+        self._radio = radio
+
+    def start(self, time: int | None = None, n: int | None = None) -> None:
+        self._radio.start(time, n)
+
+    def recv(self, most: int = 65536, timeout: float = TIMEOUT) -> Received:
+        return self._radio.recv(most, timeout)
+
+    def stop(self) -> None:
+        self._radio.stop()

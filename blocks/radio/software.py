@@ -20,26 +20,11 @@ from blocks.radio.interface import (
 )
 
 
-class SoftwareRadio(Radio):
-    """Keeps rate and frequencies as they are set: nothing but a calibration's key depends on them.
+class PlainRadio(Radio):
+    """A radio whose two halves are methods of its own: `tx.send` is `send`, `rx.recv` is `recv`."""
 
-    There is no amplifier to set: 0 dB is the only gain, the internal one the only clock and time.
-    """
-
-    def __init__(self, rate: float, frequency: float) -> None:
+    def __init__(self) -> None:
         self.tx, self.rx = _Transmitter(self), _Receiver(self)
-        self._rate = 0.0
-        self.set_rate(rate)
-        self._gains: dict[tuple[Direction, int], float] = {}
-        self._frequencies: dict[tuple[Direction, int], float] = {}
-        counts: tuple[tuple[Direction, int], ...] = (
-            ("tx", self.capabilities.tx_channels),
-            ("rx", self.capabilities.rx_channels),
-        )
-        for direction, count in counts:
-            for channel in range(count):
-                self.set_gain(direction, channel, 0.0)
-                self.set_frequency(direction, channel, frequency)
 
     @abstractmethod
     def send(
@@ -58,6 +43,28 @@ class SoftwareRadio(Radio):
     @abstractmethod
     def stop(self) -> None:
         """See `Receiver.stop`."""
+
+
+class SoftwareRadio(PlainRadio):
+    """Keeps rate and frequencies as they are set: nothing but a calibration's key depends on them.
+
+    There is no amplifier to set: 0 dB is the only gain, the internal one the only clock and time.
+    """
+
+    def __init__(self, rate: float, frequency: float) -> None:
+        super().__init__()
+        self._rate = 0.0
+        self.set_rate(rate)
+        self._gains: dict[tuple[Direction, int], float] = {}
+        self._frequencies: dict[tuple[Direction, int], float] = {}
+        counts: tuple[tuple[Direction, int], ...] = (
+            ("tx", self.capabilities.tx_channels),
+            ("rx", self.capabilities.rx_channels),
+        )
+        for direction, count in counts:
+            for channel in range(count):
+                self.set_gain(direction, channel, 0.0)
+                self.set_frequency(direction, channel, frequency)
 
     @property
     def kind(self) -> str:
@@ -113,7 +120,7 @@ class SoftwareRadio(Radio):
 
 
 class _Transmitter(Transmitter):
-    def __init__(self, radio: SoftwareRadio) -> None:
+    def __init__(self, radio: PlainRadio) -> None:
         self._radio = radio
 
     def send(
@@ -128,7 +135,7 @@ class _Transmitter(Transmitter):
 
 
 class _Receiver(Receiver):
-    def __init__(self, radio: SoftwareRadio) -> None:
+    def __init__(self, radio: PlainRadio) -> None:
         self._radio = radio
 
     def start(self, time: int | None = None, n: int | None = None) -> None:

@@ -14,15 +14,19 @@ import sys
 import interrupts  # noqa: F401 - first: Ctrl-C may come while the rest loads
 from isac_hil_options import live_line, parse_arguments, run_program
 
+FRAME_SLOTS = 4
+"""Slots of samples in a frame: more would make a repeat wait."""
+
 
 def main() -> int:
     """Open the radio, calibrate, build the graph that the options ask for, run it, show what it measured."""
     options = parse_arguments()
 
+    from hil_radio import TIMING, open_bench
+    from hil_results import show_hil
+
     import blocks  # only now: --help and a mistyped option answer at once
     from blocks.runtime import Flowgraph
-    from hil_radio import open_bench
-    from hil_results import show_hil
     from isac_models.waveform.burst_format import BurstFormat
     from link_design import build_design
 
@@ -36,9 +40,10 @@ def main() -> int:
         K, radio = scenario.antennas, bench.radio
         channels = radio.capabilities.rx_channels
 
+        source, numbered = bench.source()
+        modulator = blocks.BurstModulator(scenario, layout, precoder.beam, equaliser, numbered)
         transmit = blocks.RadioTransmit(radio, layout)
         receive = blocks.RadioReceive(radio, layout)
-        modulator = blocks.BurstModulator(scenario, layout, precoder.beam, equaliser)
         user = blocks.BurstSynchroniser(layout, channels, (K, K + 1), name="user_synchroniser")
         radar = blocks.BurstSynchroniser(layout, channels, (0, K), name="radar_synchroniser")
         receiver = blocks.BurstReceiver(
@@ -49,16 +54,21 @@ def main() -> int:
             scenario, layout, radar.width, precoder.beam, calibration, "leakage" not in without
         )
 
-        graph = Flowgraph("isac-hil", seed=options.seed, frame=8 * layout.slot)
-        source = bench.source(graph, receiver)
+        graph = Flowgraph("isac-hil", seed=options.seed, frame=FRAME_SLOTS * layout.slot)
         graph.connect(source, design.encoder, precoder, modulator, transmit)
         graph.connect(receive, user, receiver, reference, design.demodulator)
         graph.connect(design.demodulator, blocks.CommunicationMetrics(scenario))
         graph.connect(receive, radar, echoes, blocks.SceneTruth(bench.truth), design.detector)
         graph.connect(design.detector, blocks.SensingMetrics(scenario))
         for listener in (receive, reference, echoes):
-            graph.message(transmit, "sent", listener, "sent")
-        bench.record(graph, receive)
+            graph.message(transmit, "sent", listener)
+        if options.file:
+            sink = blocks.FileSink(layout, options.out, TIMING)
+            graph.connect(receiver, blocks.PayloadDecoder(layout), sink)
+            graph.message(sink, "report", source)
+            graph.message(transmit, "sent", source)
+        if options.record:
+            bench.record(graph, receive)
 
         with live_line(options) as line:
             report = graph.run(on_status=line.update)

@@ -16,7 +16,9 @@ class RootRaisedCosine:
     """The unit-energy pulse g(t) with g ∗ g Nyquist, truncated to ±`half_span` symbols.
 
     `samples_per_symbol` O, roll-off 0 < β ≤ 1. Σ_n g[n]² = 1, so that white noise of power N0 a sample
-    has power N0 a symbol behind the matched filter.
+    has power N0 a symbol behind the matched filter. At the defaults the truncation leaves an error of -51 dB,
+    whatever the delay. With one sample a symbol a delay of d symbols leaves 1/sinc²(d) - 1 behind the best
+    single tap: -20.8 dB for d = 0.05, -6.3 dB for 0.25, +1.7 dB for 0.5.
 
     Raises UserError for fewer than two samples a symbol: one cannot survive a fractional delay.
     """

@@ -21,9 +21,10 @@ END = {"end": True}
 
 @dataclass(frozen=True)
 class SentBurst:
-    """A burst that left from tick `time` on: its number, its messages (N,) and payload symbols (N,)."""
+    """A burst that left from tick `time` on: header (number, flags), messages (N,), payload symbols (N,)."""
 
     number: int
+    flags: int
     time: int
     message: Values
     symbol: Values
@@ -32,6 +33,7 @@ class SentBurst:
         """Plain values, as they travel over a message port."""
         return {
             "number": self.number,
+            "flags": self.flags,
             "time": self.time,
             "message": self.message.astype(np.uint8).tobytes(),
             "symbol": self.symbol.astype(np.complex64).tobytes(),
@@ -42,6 +44,7 @@ class SentBurst:
         """What `to_dict` described."""
         return cls(
             int(values["number"]),
+            int(values["flags"]),
             int(values["time"]),
             np.frombuffer(values["message"], np.uint8),
             np.frombuffer(values["symbol"], np.complex64),
@@ -57,7 +60,7 @@ class SentBursts:
 
     def __init__(self, slot: int, offset: float = 0.0) -> None:
         self.slot, self.offset = slot, offset
-        self.ended = False
+        self.ended = self._confirmed = False
         self._bursts: list[SentBurst] = []
         self._times: list[int] = []
         self._numbers: dict[int, SentBurst] = {}
@@ -103,14 +106,21 @@ class SentBursts:
         return self.match(received, number)
 
     def match(self, received: float, number: int | None = None) -> SentBurst | None:
-        """The burst that was received at this tick, by its number if that is known, else by the tick."""
-        if number is not None and (known := self._numbers.get(number)) is not None:
-            self.offset = received - known.time
-            return known
+        """The burst that was received at this tick, by its number where that fits the tick, else by the tick.
+
+        A number may come again, when a burst is repeated: it counts where no other number has been heard yet,
+        or within half a slot of where the ones before it were.
+        """
         sent = received - self.offset
+        if number is not None and (known := self._numbers.get(number)) is not None:
+            if not self._confirmed or abs(known.time - sent) < self.slot / 2:
+                self.offset, self._confirmed = received - known.time, True
+                return known
         at = bisect_left(self._times, sent)
         near = [self._bursts[i] for i in (at - 1, at) if 0 <= i < len(self._bursts)]
         best = min(near, key=lambda burst: abs(burst.time - sent), default=None)
         if best is None or abs(best.time - sent) >= self.slot / 2:
             return None
+        if number == best.number:
+            self.offset, self._confirmed = received - best.time, True
         return best

@@ -54,7 +54,7 @@ $(VENV)/.link-installed: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "Installing isac-blocks and what it needs"
 	@$(PIP) setuptools
 	@$(PIP) torch
-	@$(PIP) --no-build-isolation --editable '.[plot,learn,sweep]'
+	@$(PIP) --no-build-isolation --editable '.[plot,learn,sweep,radio]'
 	@touch $@
 
 $(VENV)/.dev-installed: $(VENV)/.link-installed

@@ -6,11 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from blocks.burst_modulator import BurstModulator
+    from blocks.burst_receiver import BurstReceiver
+    from blocks.burst_reference import BurstReference
+    from blocks.burst_synchroniser import BurstSynchroniser
     from blocks.communication_metrics import CommunicationMetrics
     from blocks.constellation_probe import ConstellationProbe
     from blocks.demodulator import Demodulator
+    from blocks.detection_counter import DetectionCounter
     from blocks.detection_map import DetectionMap
     from blocks.detector import Detector
+    from blocks.file_sink import FileSink
+    from blocks.file_source import FileSource
     from blocks.frame_player import FramePlayer
     from blocks.frame_recorder import FrameRecorder
     from blocks.learned_detector import LearnedDetector
@@ -23,17 +30,31 @@ if TYPE_CHECKING:
     from blocks.neural_encoder import NeuralEncoder
     from blocks.neural_precoder import NeuralPrecoder
     from blocks.paired_sensing_metrics import PairedSensingMetrics
+    from blocks.payload_decoder import PayloadDecoder
     from blocks.precoder import Precoder
     from blocks.qam_encoder import QamEncoder
+    from blocks.radar_receiver import RadarReceiver
+    from blocks.radio_receive import RadioReceive
+    from blocks.radio_transmit import RadioTransmit
+    from blocks.scene_truth import SceneTruth
     from blocks.sensing_metrics import SensingMetrics
+    from blocks.sigmf_player import SigmfPlayer
+    from blocks.sigmf_recorder import SigmfRecorder
     from blocks.target_reflector import TargetReflector
 
 __all__ = [
+    "BurstModulator",
+    "BurstReceiver",
+    "BurstReference",
+    "BurstSynchroniser",
     "CommunicationMetrics",
     "ConstellationProbe",
     "Demodulator",
+    "DetectionCounter",
     "DetectionMap",
     "Detector",
+    "FileSink",
+    "FileSource",
     "FramePlayer",
     "FrameRecorder",
     "LearnedDetector",
@@ -46,9 +67,16 @@ __all__ = [
     "NeuralEncoder",
     "NeuralPrecoder",
     "PairedSensingMetrics",
+    "PayloadDecoder",
     "Precoder",
     "QamEncoder",
+    "RadarReceiver",
+    "RadioReceive",
+    "RadioTransmit",
+    "SceneTruth",
     "SensingMetrics",
+    "SigmfPlayer",
+    "SigmfRecorder",
     "TargetReflector",
 ]
 

@@ -5,7 +5,7 @@ python flowgraphs/isac_link.py --file picture.png --out received.png --plot link
                                ┌ MisoChannel ── Demodulator ┬ CommunicationMetrics
 MessageSource ─ Encoder ─ Precoder                          └ MessageSink (with --file)
                                └ TargetReflector ┬ Detector ── SensingMetrics
-                                                 └ FrameRecorder (with --record)
+                                                 └ FrameRecorder or SigmfRecorder (with --record)
 
 With --compare, three of them side by side: isac_compare.py.
 """
@@ -27,6 +27,7 @@ def main() -> int:
     import blocks  # only now: --help and a mistyped option answer at once
     from blocks.runtime import Flowgraph
     from link_design import build_design
+    from link_recording import connect_recorder
     from link_results import show_link
 
     scenario = options.scenario
@@ -44,8 +45,7 @@ def main() -> int:
         preview = options.plot is not None
         graph.connect(demodulator, blocks.MessageSink(scenario, options.out, preview))
     if options.record:
-        about = {"seed": options.seed, "rho": options.rho, "program": "isac_link"}
-        graph.connect(reflector, blocks.FrameRecorder(options.record, scenario, reflector.produces, about))
+        connect_recorder(graph, options, reflector, detector)
     if options.plot:
         graph.connect(channel, blocks.ConstellationProbe())
         graph.connect(detector, blocks.DetectionMap(scenario))

@@ -78,7 +78,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     output = add_output_options(parser)
     output.add_argument("--plot", metavar="FILE.png", help="draw the run (png, pdf or svg)")
     output.add_argument(
-        "--record", metavar="FILE", help="record the radar echoes and the truth, for isac_replay.py"
+        "--record",
+        metavar="FILE",
+        help="record the radar echoes and the truth, for isac_replay.py; NAME.sigmf-meta: as SigMF",
     )
     return checked(parser, argv, _check)
 
@@ -192,7 +194,7 @@ def check_run(options: argparse.Namespace) -> None:
     written = [
         (name, os.path.realpath(path))
         for name in ("out", "record", "plot")
-        if (path := getattr(options, name, None)) not in (None, "-")
+        for path in _files_of(getattr(options, name, None))
     ]
     for n, (name, path) in enumerate(written):
         if (sent := getattr(options, "file", None)) and os.path.realpath(sent) == path:
@@ -200,6 +202,15 @@ def check_run(options: argparse.Namespace) -> None:
         for other, same in written[:n]:
             if path == same and os.path.isfile(path) | (not os.path.exists(path)):
                 raise UserError(f"--{other} and --{name} name the same file {path}")
+
+
+def _files_of(path: str | None) -> list[str]:
+    """What an output writes: a SigMF recording is several files."""
+    if path is None or path == "-":
+        return []
+    from blocks.runtime.sigmf_meta import files_of, is_sigmf
+
+    return files_of(path) if is_sigmf(path) else [path]
 
 
 def _check_plot(path: str) -> None:

@@ -2,6 +2,7 @@
 
 python flowgraphs/isac_link.py --snapshots 1e6 --record echoes.rec
 python flowgraphs/isac_replay.py echoes.rec --false-alarm 1e-3 --estimator softmax
+python flowgraphs/isac_replay.py antennas.sigmf-meta --scenario array.toml
 """
 
 import sys
@@ -17,14 +18,16 @@ def main() -> int:
 
     import blocks  # only now: --help and a mistyped option answer at once
     from blocks.runtime import Flowgraph
+    from link_recording import open_player
     from link_results import show_replay
 
-    player = blocks.FramePlayer(options.recording, options.salvage)
-    scenario = recorded_scenario(options, player.about)
+    player = open_player(options)
+    scenario = recorded_scenario(options, player)
     detector = build_detector(options, player.about, scenario)
 
     graph = Flowgraph("isac-replay", frame=options.frame)
-    graph.connect(player, detector, blocks.SensingMetrics(scenario))
+    known = all(field in player.produces for field in ("present", "angle"))
+    graph.connect(player, detector, blocks.SensingMetrics(scenario) if known else blocks.DetectionCounter())
 
     options.snapshots = player.recording.snapshots
     with live_line(options) as line:

@@ -27,7 +27,14 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options, checked. Exits with status 2 on bad ones."""
     parser = Parser(prog="isac_replay.py", description=DESCRIPTION, epilog="exit status: as isac_link.py")
     parser.add_argument(
-        "recording", metavar="RECORDING", help="a file that isac_link.py --record has written"
+        "recording",
+        metavar="RECORDING",
+        help="a file that isac_link.py --record has written, or any SigMF recording, NAME.sigmf-meta",
+    )
+    parser.add_argument(
+        "--scenario",
+        metavar="NAME|FILE.toml",
+        help="scenario of a recording that does not say its own: one of another origin",
     )
     parser.add_argument("--salvage", action="store_true", help="play the whole frames of a cut-off recording")
     parser.add_argument(
@@ -73,13 +80,32 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return checked(parser, argv, _check)
 
 
-def recorded_scenario(options: argparse.Namespace, about: Mapping[str, Any]) -> Scenario:
-    """The scenario of the recording with the options' changes."""
-    if not isinstance(about.get("scenario"), dict):
-        raise UserError(f"recording {options.recording} does not say its scenario")
+def recorded_scenario(options: argparse.Namespace, player: Any) -> Scenario:
+    """The scenario of what a player plays, or the given one, with the options' changes.
+
+    Raises UserError where neither or both say it, and for another number of antennas than of channels.
+    """
+    recorded = player.about.get("scenario")
+    if recorded is None and options.scenario is None:
+        raise UserError(
+            f"recording {options.recording} does not say its scenario: "
+            "give one with --scenario NAME|FILE.toml"
+        )
+    if recorded is not None and options.scenario is not None:
+        raise UserError(f"recording {options.recording} says its scenario: leave --scenario out")
+    if recorded is not None and not isinstance(recorded, dict):
+        raise UserError(f"recording {options.recording}: its scenario is malformed")
     keys = ("false_alarm", "grid_size", "target_sector_deg")
     changes = {key: value for key in keys if (value := getattr(options, key)) is not None}
-    return Scenario.from_dict(about["scenario"]).replace(**changes)
+    told = Scenario.load(options.scenario) if recorded is None else Scenario.from_dict(recorded)
+    scenario = told.replace(**changes)
+    channels = getattr(player.recording, "channels", scenario.antennas)
+    if channels != scenario.antennas:
+        raise UserError(
+            f"recording {options.recording} has {channels} channels, the scenario {scenario.antennas} "
+            f"antennas: give a scenario with antennas = {channels}"
+        )
+    return scenario
 
 
 def build_detector(options: argparse.Namespace, about: Mapping[str, Any], scenario: Scenario) -> Any:
@@ -124,3 +150,5 @@ def _has_networks(detector: str, artifact: Artifact | None) -> bool:
 def _check(options: argparse.Namespace) -> None:
     if options.frame > LARGEST_FRAME:
         raise UserError(f"--frame {options.frame}: at most {LARGEST_FRAME} snapshots")
+    if options.salvage and options.recording.endswith(".sigmf-meta"):
+        raise UserError("--salvage: a SigMF recording is whole or not there, leave the option out")

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 import interrupts
-from blocks import FramePlayer
+from blocks import FramePlayer, SigmfPlayer
 from blocks.runtime import Report
 from isac_models.scenario import Scenario
 from isac_models.theory import link_theory
 from link_design import Design, artifacts_of
 from link_report import print_json, print_table
 
-METRICS = ("communication_metrics", "sensing_metrics")
+METRICS = ("communication_metrics", "sensing_metrics", "detection_counter")
 CHOSEN = ("encoder", "precoder", "rho", "phi", "demodulator", "known_array")
 
 
@@ -52,14 +52,19 @@ def show_link(options: argparse.Namespace, report: Report, design: Design) -> in
     if options.file:
         summary["file"] = _transfer(options, report)
         notes.append(_transfer_note(summary["file"]))
-    if options.record and "frame_recorder" in report.results:
-        summary["recording"] = report.results["frame_recorder"]
-        notes.append(_recording_note(summary["recording"]))
+    for recorder in ("frame_recorder", "sigmf_recorder"):
+        if options.record and recorder in report.results:
+            summary["recording"] = report.results[recorder]
+            notes.append(_recording_note(summary["recording"]))
     return _show(options, report, summary, "ISAC link", notes, stopped)
 
 
 def show_replay(
-    options: argparse.Namespace, report: Report, scenario: Scenario, player: FramePlayer, detector: Any
+    options: argparse.Namespace,
+    report: Report,
+    scenario: Scenario,
+    player: FramePlayer | SigmfPlayer,
+    detector: Any,
 ) -> int:
     """Print a replayed recording; returns the exit status."""
     played = player.result()
@@ -70,6 +75,9 @@ def show_replay(
         "recording": {"path": options.recording, **played},
     }
     notes = _notes_of(artifacts_of(detector))
+    if "detections" in summary:
+        found = f"{summary['detections']:,} of {summary['of_snapshots']:,} snapshots"
+        notes.append(f"The recording holds no truth: P_md, P_fa and RMSE are unknown. Detected in {found}.")
     if played["salvaged"]:
         notes.append(f"The recording is cut off or damaged: its first {played['frames']} frames were played.")
     elif not played["complete"]:
@@ -92,7 +100,9 @@ def _measured(
     """Scenario, detector, rates and counters of a run; null for what a detector of one's own lacks."""
     estimator, threshold = (getattr(detector, name, None) for name in ("estimator", "threshold"))
     results = {name: dict(report.results[name]) for name in METRICS if name in report.results}
-    counters = {key: value for result in results.values() for key, value in result.pop("counters").items()}
+    counters = {
+        key: value for result in results.values() for key, value in result.pop("counters", {}).items()
+    }
     values = report.to_dict()
     return {
         "detector": options.detector,
@@ -132,6 +142,13 @@ def _transfer_note(transfer: dict[str, Any]) -> str:
 
 
 def _recording_note(recording: dict[str, Any]) -> str:
+    if recording.get("format") == "sigmf":
+        if not recording["complete"]:
+            return "Recording: discarded with the run that was stopped."
+        what = f"Recording: {recording['snapshots']:,} snapshots in {recording['path']}"
+        out = recording["annotations_left_out"]
+        more = f", {out:,} of its annotations left out (the truth is complete)" if out else ""
+        return what + more
     what = f"Recording: {recording['frames']:,} frames in {recording['path']}"
     return what if recording["complete"] else f"{what}, kept from the run that was stopped."
 

@@ -64,7 +64,8 @@ class Session:
         self.timeline, self.alignment = Timeline(tx), Alignment(rx)
         self.events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self.fault = ""
-        """Why reception cannot go on."""
+        """Why reception cannot go on behind what the channel at fault has sent before."""
+        self._at_fault: int | None = None
         self._sent = np.zeros(tx, np.int64)  # the tick that each transmit channel is at
         self._asked: dict[int, tuple[bytes, int]] = {}  # peers that wait, and the most they take
         self._peers: dict[int, bytes] = {}  # whom a channel has answered in this session
@@ -83,6 +84,10 @@ class Session:
     def all_sent(self) -> int:
         """The tick up to which every transmit channel has sent."""
         return int(self._sent.min())
+
+    def broken(self) -> bool:
+        """Whether a fault is the next thing to come."""
+        return self._at_fault is not None and self.alignment.tick >= self.alignment.held(self._at_fault)
 
     def begin_waiting(self) -> None:
         """Somebody waits from now on: `watch` counts from here."""
@@ -136,7 +141,7 @@ class Session:
         self.alignment.restart(tick)
         self._sent[:] = tick
         self._peers.clear()
-        self.fault = self._oddity = ""
+        self.fault, self._at_fault, self._oddity = "", None, ""
         self._reopen, self._used = True, False
         self.ahead = self._proven
         self._moved = self._came = self._clock()
@@ -182,14 +187,15 @@ class Session:
         channel, name = reply.channel, self._receive_name(reply.channel)
         self._outstanding[channel], self._used = False, True
         self._moved = self._clock()
-        if self.fault:
+        if channel == self._at_fault:
             return
+        found = ""
         if len(reply.parts) != 2 or reply.parts[0]:
-            self.fault = f"{name}: a reply in {len(reply.parts)} parts instead of samples alone"
+            found = f"{name}: a reply in {len(reply.parts)} parts instead of samples alone"
         elif len(reply.parts[1]) % 8:
-            self.fault = f"{name}: a reply of {len(reply.parts[1])} bytes is no whole number of complex64"
+            found = f"{name}: a reply of {len(reply.parts[1])} bytes is no whole number of complex64"
         elif len(reply.parts[1]) > 8 * MOST_SAMPLES:
-            self.fault = f"{name}: a reply of {len(reply.parts[1]) // 8} samples, {MOST_SAMPLES} are allowed"
+            found = f"{name}: a reply of {len(reply.parts[1]) // 8} samples, {MOST_SAMPLES} are allowed"
         else:
             samples = np.frombuffer(reply.parts[1], "<c8")
             if np.isfinite(samples).all():
@@ -198,9 +204,9 @@ class Session:
                 if slowest and samples.size:
                     self._came, self._proven = self._moved, self.ahead
             else:
-                self.fault = f"{name}: a reply with samples that are NaN or infinite"
-        if self.fault:
-            self.fault += ": check the front end, then start() again"
+                found = f"{name}: a reply with samples that are NaN or infinite"
+        if found and self._at_fault is None:
+            self.fault, self._at_fault = f"{found}: check the front end, then start() again", channel
 
     def _answer(self) -> None:
         """Give samples to those who have asked, as far as time may go."""
@@ -220,10 +226,13 @@ class Session:
 
     def _request(self) -> None:
         """Ask every receive channel that has run low."""
-        if not self.alignment.receiving or self.fault or not all(self._connected):
+        if not self.alignment.receiving or not all(self._connected):
             return
+        upto = self.alignment.tick + self.ahead + WINDOW
+        if self._at_fault is not None:
+            upto = self.alignment.held(self._at_fault)  # what the others have of the same time
         for channel, outstanding in enumerate(self._outstanding):
-            room = self.alignment.tick + self.ahead + WINDOW - self.alignment.held(channel)
+            room = upto - self.alignment.held(channel)
             if not outstanding and room > 0:
                 body = min(room, WINDOW).to_bytes(4, "little") if self._counts else b"\xff"
                 self._ports.request(channel, body)

@@ -16,7 +16,9 @@ class RootRaisedCosine:
     """The unit-energy pulse g(t) with g ∗ g Nyquist, truncated to ±`half_span` symbols.
 
     `samples_per_symbol` O, roll-off 0 < β ≤ 1. Σ_n g[n]² = 1, so that white noise of power N0 a sample
-    has power N0 a symbol behind the matched filter.
+    has power N0 a symbol behind the matched filter. At the defaults the truncation leaves an error of -51 dB,
+    whatever the delay. With one sample a symbol a delay of d symbols leaves 1/sinc²(d) - 1 behind the best
+    single tap: -20.8 dB for d = 0.05, -6.3 dB for 0.25, +1.7 dB for 0.5.
 
     Raises UserError for fewer than two samples a symbol: one cannot survive a fractional delay.
     """
@@ -84,10 +86,13 @@ class RootRaisedCosine:
 
 
 def fractional_delay(samples: Values, delay: float, half_length: int = 32) -> Values:
-    """samples(t - delay) by a Kaiser-windowed sinc: (..., L) to (..., L), zero outside."""
-    whole = int(np.floor(delay))
-    n = np.arange(-half_length, half_length + 1)
-    taps = np.sinc(n - (delay - whole)) * np.kaiser(2 * half_length + 1, 8.0)
+    """samples(t - delay) by a Kaiser-windowed sinc: (..., L) to (..., L), zero outside.
+
+    Window and sinc have the same centre, else the gain would depend on the fraction.
+    """
+    whole = int(np.round(delay))
+    t = np.arange(-half_length, half_length + 1) - (delay - whole)
+    taps = np.sinc(t) * np.i0(8.0 * np.sqrt(1 - (t / (half_length + 1)) ** 2)) / np.i0(8.0)
     from scipy.signal import fftconvolve
 
     length = samples.shape[-1]

@@ -1,0 +1,145 @@
+"""The radio of isac_hil.py: opened, set and calibrated, with a virtual front end where no device is named."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from blocks.radio.calibrate import calibrate, key_of
+from blocks.radio.interface import Radio
+from blocks.radio.lab import VirtualFrontEnd
+from blocks.radio.registry import open_radio
+from isac_models.coding.repeat import Timing
+from isac_models.errors import UserError
+from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.calibration_store import load_calibration, save_calibration
+from isac_models.waveform.calibration_vectors import Calibration
+
+PROTOCOLS = {"zmq": "zmq", "soapy": "stream", "iio": "iio"}
+"""What the virtual front end speaks to each backend."""
+
+TIMING = Timing(window=4, interval=16, round_trip=24, timeout=32)
+QUEUE = 16
+"""Slots that may wait in the radio: what waits longer makes a repeat wait."""
+
+
+@dataclass
+class Bench:
+    """A radio, and the laboratory around it: the virtual front end, or none."""
+
+    options: argparse.Namespace
+    layout: BurstFormat
+    radio: Radio
+    lab: Any = None
+
+    @property
+    def session(self) -> str:
+        """Which start of the device this is: another one, and its oscillators have other phases."""
+        return str(getattr(self.lab, "session", "unknown"))
+
+    def calibration(self) -> Calibration | None:
+        """The array's calibration: from the file if it fits, else measured, and kept if a file is named.
+
+        Raises UserError where there is nothing to measure against, and for a file that cannot be used.
+        """
+        options = self.options
+        if "calibration" in options.without:
+            return self._start(None)
+        key = key_of(self.radio, self.session)
+        if options.calibration and Path(options.calibration).exists():
+            return self._start(load_calibration(options.calibration, key, self.layout.antennas))
+        if self.lab is None:
+            raise UserError(
+                "--device needs --calibration FILE.json of this device as it is set: put a reflector at "
+                "boresight and measure one with --calibrate"
+            )
+        found = calibrate(self.radio, options.scenario, self.layout, key)
+        if options.calibration:
+            save_calibration(options.calibration, found)
+        return self._start(found)
+
+    def _start(self, calibration: Calibration | None) -> Calibration | None:
+        """Let the scenario begin."""
+        if self.lab is not None:
+            self.lab.scene("scenario")
+        return calibration
+
+    def source(self) -> tuple[Any, bool]:
+        """What is sent, and whether it numbers its bursts itself."""
+        import blocks
+
+        options = self.options
+        if options.file is not None:
+            return blocks.FileSource(self.layout, options.file, timing=TIMING), True
+        return blocks.MessageSource(options.scenario, options.bursts * self.layout.payload), False
+
+    def truth(self, tick: int) -> tuple[bool, float]:
+        """Whether there was a target in the coherence block sent at a tick, and its angle in radians."""
+        one = self.lab.truth(tick)
+        return bool(one["present"]), float(one["theta"])
+
+
+@contextmanager
+def open_bench(options: argparse.Namespace, layout: BurstFormat) -> Iterator[Bench]:
+    """Open what the options name, with a virtual front end behind it where no device is named."""
+    with ExitStack() as stack:
+        if options.radio == "sim":
+            from hil_sim import open_sim
+
+            radio, lab = open_sim(options, layout)
+        elif options.device is None:
+            if options.radio not in PROTOCOLS:
+                raise UserError(f"--radio {options.radio} needs --device: no virtual front end speaks to it")
+            lab = stack.enter_context(
+                VirtualFrontEnd(
+                    PROTOCOLS[options.radio], options.scenario, options.front_end_seed, options.front_end
+                )
+            )
+            radio = open_radio(options.radio, **_behind(options.radio, lab, layout))
+        else:
+            lab = None
+            radio = open_radio(options.radio, **_behind(options.radio, options.device, layout))
+        stack.enter_context(radio)
+        _set(options, radio)
+        yield Bench(options, layout, radio, lab)
+
+
+def _behind(name: str, lab: Any, layout: BurstFormat) -> dict[str, Any]:
+    """Options of the backend for a front end's addresses."""
+    if name == "zmq":
+        found = lab.addresses if not isinstance(lab, str) else _ports(lab, layout.antennas)
+        return {
+            "tx_addresses": found["tx"],
+            "rx_addresses": found["rx"],
+            "chunk": layout.slot,
+            "queue": QUEUE * layout.slot,
+        }
+    if isinstance(lab, str):
+        return {"device": lab}
+    return {"device": lab.addresses}
+
+
+def _ports(base: str, antennas: int) -> dict[str, list[str]]:
+    """tcp://HOST:PORT → PORT … for transmit channels, then those for receive channels."""
+    host, _, port = base.rpartition(":")
+    if not (host.startswith("tcp://") and port.isdigit() and int(port) + 2 * antennas < 65536):
+        raise UserError(f"--device {base}: write tcp://HOST:PORT, the first of {2 * antennas + 1} ports")
+    at = [f"{host}:{int(port) + n}" for n in range(2 * antennas + 1)]
+    return {"tx": at[:antennas], "rx": at[antennas:]}
+
+
+def _set(options: argparse.Namespace, radio: Radio) -> None:
+    """Rate, carrier and gain, where they are given."""
+    if options.rate is not None:
+        radio.set_rate(options.rate)
+    counts = (("tx", radio.capabilities.tx_channels), ("rx", radio.capabilities.rx_channels))
+    for direction, count in counts:
+        for channel in range(count):
+            if options.frequency is not None:
+                radio.set_frequency(direction, channel, options.frequency)  # type: ignore[arg-type]
+            if options.gain is not None:
+                radio.set_gain(direction, channel, options.gain)  # type: ignore[arg-type]

@@ -1,0 +1,116 @@
+"""Command line of isac_hil.py: options and their checks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from isac_link_options import add_output_options, checked, live_line, run_program
+from isac_models.errors import UserError
+from isac_models.options import Parser, add_scenario_options, count, number, scenario_from, whole
+from link_design import add_design_options
+
+__all__ = ["live_line", "parse_arguments", "run_program"]
+
+DESCRIPTION = """\
+Send messages over the air: the graph of isac_link.py with a radio in place of channel and target. Without
+--device a virtual front end is started, a program of its own that shares no code with the link and speaks
+the radio's protocol: protocol in the loop, no RF hardware."""
+
+EXAMPLES = """\
+examples:
+  isac_hil.py --radio zmq --file picture.png --out received.png
+  isac_hil.py --radio soapy --precoder learned --bursts 2000
+  isac_hil.py --radio iio --front-end --clock-ppm=10 --front-end --user-delay=12.5
+  isac_hil.py --radio sim --without leakage
+  isac_hil.py --radio iio --device ip:192.168.2.1 --calibration lab.json
+
+exit status: 0 done, 1 a block failed or the file is not intact, 2 bad input, 130 stopped by Ctrl-C"""
+
+RADIOS = ("sim", "zmq", "soapy", "iio", "uhd")
+CONTROLS = ("calibration", "cfo", "pilots", "leakage")
+RANDOM_BURSTS = 500
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options, checked, with the scenario they make as `scenario`. Exits with status 2 on bad ones."""
+    parser = Parser(
+        prog="isac_hil.py",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_scenario_options(parser)
+    add_design_options(parser)
+    radio = parser.add_argument_group("radio")
+    radio.add_argument("--radio", choices=RADIOS, default="zmq", help="which backend (default: %(default)s)")
+    radio.add_argument(
+        "--device", metavar="ADDRESS", help="an own device or front end (default: start a virtual front end)"
+    )
+    radio.add_argument("--rate", type=number, metavar="HZ", help="samples a second (default: the device's)")
+    radio.add_argument("--frequency", type=number, metavar="HZ", help="carrier (default: the device's)")
+    radio.add_argument("--gain", type=number, metavar="DB", help="of every channel (default: the device's)")
+    radio.add_argument(
+        "--front-end-seed",
+        type=whole,
+        default=1,
+        metavar="N",
+        help="what the virtual front end draws its errors, delays, fading and noise from (default: 1)",
+    )
+    radio.add_argument(
+        "--front-end",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="an option for the virtual front end, such as --front-end=--clock-ppm=10; may be repeated",
+    )
+    radio.add_argument(
+        "--calibration",
+        metavar="FILE.json",
+        help="use the array calibration in this file if it is for this device as it is set, else measure one "
+        "and keep it there (default: measure one, keep nothing)",
+    )
+    radio.add_argument(
+        "--without",
+        action="append",
+        choices=CONTROLS,
+        default=[],
+        help="leave a correction out, to see what it is worth; may be repeated",
+    )
+    what = parser.add_argument_group("what is sent")
+    what.add_argument(
+        "--file", metavar="IN", help="send this file whole: Reed-Solomon, and repeats on request"
+    )
+    what.add_argument("--out", metavar="OUT", help="write what is received here")
+    what.add_argument(
+        "--bursts",
+        type=count,
+        metavar="N",
+        help=f"bursts of random messages without a file (default: {RANDOM_BURSTS})",
+    )
+    run = parser.add_argument_group("run")
+    run.add_argument("--seed", type=whole, default=1, metavar="N", help="of the messages (default: 1)")
+    output = add_output_options(parser)
+    output.add_argument(
+        "--record", metavar="X.sigmf-meta", help="record the samples of all channels, with the bursts marked"
+    )
+    return checked(parser, argv, _check)
+
+
+def _check(options: argparse.Namespace) -> None:
+    options.scenario = scenario_from(options)
+    if options.coherence is not None:
+        raise UserError("--coherence: a burst is one coherence block, its payload says how long that is")
+    if options.file is None and options.out is not None:
+        raise UserError("--out needs --file: random messages are no file")
+    if options.file is not None and options.bursts is not None:
+        raise UserError("--file and --bursts: a file takes as many bursts as it needs")
+    if options.device is not None and options.front_end:
+        raise UserError("--front-end is for the virtual front end, which --device stands in for")
+    if options.record is not None and not options.record.endswith(".sigmf-meta"):
+        raise UserError(f"--record {options.record}: the name must end in .sigmf-meta")
+    if not 0 <= options.seed < 1 << 63:
+        raise UserError(f"--seed {options.seed}: must be from 0 to {(1 << 63) - 1}")
+    if options.file is None and options.bursts is None:
+        options.bursts = RANDOM_BURSTS
+    options.snapshots = None

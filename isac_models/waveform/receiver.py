@@ -1,0 +1,241 @@
+"""The communication receiver: from the samples of a burst to its payload and the κ̂ that decides it.
+
+Behind the matched filter at the right place, symbol k of the burst is y_k = κ e^{j2πδk} x_k + n_k, with what
+is left of the frequency δ in cycles per symbol and κ = β a(ϑ)ᵀ v. κ and δ are fitted jointly by maximum
+likelihood to all known symbols that went through the beam: preamble, phase pilots and, once its checksum
+fits, the header. A drift of the frequency, γ per symbol², is fitted with them where it stands out of the
+noise; to do so always would cost more than it is worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac_models.constellation import Constellation
+from isac_models.errors import UserError
+from isac_models.waveform import header as headers
+from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.synchronise import Sync
+
+Values = NDArray[Any]
+
+MARGIN = 4
+"""Samples that the silence keeps away from the pulses' tails."""
+LEAST_SILENCE = 16
+"""Samples of silence that a noise measurement needs."""
+TURNS, STEP = 1.5, 0.125
+"""Residual frequency that is searched: turns over the whole burst, to either side, and the grid's step."""
+SCORINGS = 3
+SIGNIFICANT = 4.0
+"""The phase's curvature is followed from this χ² on. Always to follow it would cost 0.064 dB at the defaults;
+this costs 0.017 dB without drift, and up to 4 · 0.064 dB more where a drift is only just not followed."""
+
+
+@dataclass(frozen=True)
+class CommBurst:
+    """What one burst has brought. Amplitudes are in units of the noise: its power per symbol is 1.
+
+    payload: y, (N,) complex64, raw behind the matched filter. csi: κ̂ of each, (N,) complex64, residual phase
+    included. channel: ĥ = β a(ϑ), transmit chains included, (K,) complex64, from the orthogonal pilots, with
+    the phase of symbol 0. header: (number, flags), None where its checksum fails. noise: power per sample as
+    it came in. snr: |κ̂|². cfo: cycles per sample in the burst's middle. start: as in Sync. evm: rms of y/κ̂
+    about the nearest points, over theirs.
+    """
+
+    payload: Values
+    csi: Values
+    channel: Values
+    header: tuple[int, int] | None
+    noise: float
+    snr: float
+    cfo: float
+    start: float
+    evm: float
+
+
+def known_places(form: BurstFormat, header: bool = True) -> Values:
+    """Places in the burst, in symbols, of what κ̂ is fitted to; with the header or without."""
+    parts = [form.preamble_at, form.phase_at, *([form.header_at] if header else [])]
+    return np.asarray(np.concatenate(parts))
+
+
+def estimation_loss(form: BurstFormat, header: bool = True) -> Values:
+    """Factor (N,) by which the fitted κ̂ raises each payload symbol's noise, against κ known; first order.
+
+    E|κ̂_k - κ_k|² = N0 (1/n + (k - k̄)² / (2 Σ_i (k_i - k̄)²)) over the n known places k_i: gain and phase each
+    take 1/(2n), the slope of the phase the rest (the CRB, Rife and Boorstyn, IEEE Trans. IT, 1974). The
+    payload is not among them, so that the errors add: the factor is one more, for a symbol of unit energy.
+    Where there is no drift, a curvature q_k (of unit norm over the places) is followed by chance and adds
+    q_k² E[z²; z² > t] / 2, z normal, t = SIGNIFICANT. In the mean over the default payload: 0.08 dB.
+    """
+    from scipy.special import ndtr
+
+    at = known_places(form, header)
+    distance = form.payload_at - at.mean()
+    linear = 1 + 1 / at.size + distance**2 / (2 * np.sum((at - at.mean()) ** 2))
+    root = np.sqrt(SIGNIFICANT)
+    chance = 2 * (root * np.exp(-SIGNIFICANT / 2) / np.sqrt(2 * np.pi) + ndtr(-root))
+    return np.asarray(linear + _bend(at, form.payload_at) ** 2 * chance / 2)
+
+
+def _bend(places: Values, at: Values) -> Values:
+    """The parabola that is orthogonal to 1 and k over `places` and of unit norm there, at `at`."""
+    line = np.vander(places / places[-1], 2)
+    fit = np.linalg.lstsq(line, (places / places[-1]) ** 2, rcond=None)[0]
+    inside, wanted = ((x / places[-1]) ** 2 - np.vander(x / places[-1], 2) @ fit for x in (places, at))
+    return np.asarray(wanted / np.linalg.norm(inside))
+
+
+def silent(form: BurstFormat, start: float, length: int) -> Values:
+    """Samples of a window of `length` that lie in the guard before or behind a burst: (n,) indices."""
+    tail = form.pulse.delay + MARGIN
+    end = (form.symbols - 1) * form.samples_per_symbol
+    before = (start - form.slot + end + tail, start - tail)
+    behind = (start + end + tail, start + form.slot - tail)
+    spans = (np.arange(max(int(np.ceil(a)), 0), min(int(np.floor(b)), length)) for a, b in (before, behind))
+    return np.concatenate(list(spans))
+
+
+@dataclass(frozen=True)
+class _Phasor:
+    """κ e^{j2π(δk + γk²/2)}: what the receiver takes the channel to be at symbol k."""
+
+    gain: complex
+    delta: float = 0.0
+    curve: float = 0.0
+
+    def turn(self, at: Values) -> Values:
+        """e^{j2π(δk + γk²/2)} at the places `at`."""
+        return np.asarray(np.exp(2j * np.pi * at * (self.delta + self.curve * at / 2)))
+
+    def at(self, at: Values) -> Values:
+        """The channel at the places `at`."""
+        return np.asarray(self.gain * self.turn(at))
+
+
+class _Fitter:
+    """Maximum likelihood of κ, δ and, where it is significant, γ for known symbols at fixed places."""
+
+    def __init__(self, form: BurstFormat, header: bool) -> None:
+        self.places = known_places(form, header)
+        self.grid = np.arange(-TURNS, TURNS + STEP / 2, STEP) / form.symbols
+        self.bank = np.exp(-2j * np.pi * np.outer(self.grid, self.places)).astype(np.complex64)
+        powers = np.stack([self.places, self.places**2 / 2])
+        self.basis = 2 * np.pi * (powers - powers.mean(axis=1, keepdims=True))
+        self.steps = [np.linalg.pinv(self.basis[:n].T) for n in (1, 2)]
+        self.bend = _bend(self.places, self.places)
+
+    def fit(self, values: Values) -> _Phasor:
+        """From v_i = y_i / x_i at the places, (n,): δ of the grid, Fisher scoring of δ, then of δ and γ."""
+        coefficients = np.array([self.grid[np.argmax(np.abs(self.bank @ values))], 0.0])
+        gain, angle = self._settle(values, coefficients, 1)
+        if gain and not self._straight(values, gain, coefficients, angle):
+            gain, _ = self._settle(values, coefficients, 2)
+        return _Phasor(gain, *coefficients.tolist())
+
+    def _settle(self, values: Values, coefficients: Values, count: int) -> tuple[complex, Values]:
+        """Score the first `count` coefficients, in place; κ and the values' phase errors."""
+        for _ in range(SCORINGS):
+            coefficients[:count] += self.steps[count - 1] @ self._errors(values, coefficients)[1]
+        return self._errors(values, coefficients)
+
+    def _errors(self, values: Values, coefficients: Values) -> tuple[complex, Values]:
+        """κ, and the phase errors Im(v_i κ*)/|κ|² that are left."""
+        turned = values * _Phasor(1, *coefficients.tolist()).turn(self.places).conj()
+        gain = complex(turned.mean())
+        return gain, np.imag(turned * np.conj(gain)) / max(abs(gain) ** 2, 1e-30)
+
+    def _straight(self, values: Values, gain: complex, coefficients: Values, angle: Values) -> bool:
+        """Whether the curvature is no more than noise: its square over its variance is χ² of one degree."""
+        error = np.mean(
+            np.abs(values * _Phasor(1, *coefficients.tolist()).turn(self.places).conj() - gain) ** 2
+        )
+        return bool((self.bend @ angle) ** 2 * 2 * abs(gain) ** 2 <= SIGNIFICANT * error)
+
+
+class BurstReceiver:
+    """Receives bursts of one format.
+
+    `cfo_correction` and `phase_tracking` exist to be switched off where their worth is to be shown: without
+    the first the samples keep their frequency offset, without the second κ̂ is that of the preamble, frozen.
+    """
+
+    def __init__(self, form: BurstFormat, cfo_correction: bool = True, phase_tracking: bool = True) -> None:
+        self.form = form
+        self.cfo_correction = cfo_correction
+        self.phase_tracking = phase_tracking
+        self.constellation = Constellation(form.order)
+        self._fitters = {header: _Fitter(form, header) for header in (False, True)}
+
+    def receive(self, window: Values, sync: Sync, noise: float | None = None) -> CommBurst:
+        """The burst at `sync` in the window (L,) complex64; `noise`: power per sample, measured if None.
+
+        The noise is measured in the guard; where the window holds too little of it, on the known symbols.
+        Raises UserError for another shape, samples that are not finite, or a noise that is not positive.
+        """
+        form = self.form
+        if window.ndim != 1:
+            raise UserError(f"a window of the receiver must have the shape (samples,), not {window.shape}")
+        if not np.all(np.isfinite(window)):
+            raise UserError(
+                "the window contains values that are not finite numbers; look at the radio's samples"
+            )
+        if noise is not None and not 0 < noise < np.inf:
+            raise UserError(f"the noise power must be above 0, not {noise:g}")
+        cfo = sync.cfo if self.cfo_correction else 0.0
+        turn = np.exp(-2j * np.pi * cfo * (np.arange(window.size) - sync.start))
+        y = form.pulse.sample(window * turn, sync.start, form.symbols)
+
+        values = np.concatenate([y[form.preamble_at] / form.preamble, y[form.phase_at] / form.phase_pilots])
+        phasor = self._track(values, False)
+        at = form.header_at
+        header = headers.decode(y[at], phasor.at(at))
+        if header is not None:
+            values = np.concatenate([values, y[at] / headers.encode(*header)])
+            phasor = self._track(values, True)
+
+        if noise is None:
+            noise = self._noise(window, sync.start, values, phasor)
+        scale = 1 / np.sqrt(noise)
+        payload, csi = scale * y[form.payload_at], scale * phasor.at(form.payload_at)
+        pilots = y[form.orthogonal_at] * phasor.turn(form.orthogonal_at).conj()
+        channel = scale * (form.orthogonal.conj() @ pilots) * form.antennas / pilots.size
+        middle = phasor.delta + phasor.curve * form.symbols / 2
+        return CommBurst(
+            payload=payload.astype(np.complex64),
+            csi=csi.astype(np.complex64),
+            channel=channel.astype(np.complex64),
+            header=header,
+            noise=noise,
+            snr=float(abs(scale * phasor.gain) ** 2),
+            cfo=cfo + middle / form.samples_per_symbol,
+            start=sync.start,
+            evm=self._evm(payload, csi),
+        )
+
+    def _track(self, values: Values, header: bool) -> _Phasor:
+        """The channel from known symbols; without tracking the preamble's κ alone (it comes first)."""
+        if self.phase_tracking:
+            return self._fitters[header].fit(values)
+        return _Phasor(complex(values[: self.form.preamble.size].mean()))
+
+    def _noise(self, window: Values, start: float, values: Values, phasor: _Phasor) -> float:
+        """Power per sample in the guard, or that of the residual of the known symbols."""
+        quiet = window[silent(self.form, start, window.size)]
+        if quiet.size >= LEAST_SILENCE:
+            power = float(np.mean(quiet.real.astype(np.float64) ** 2 + quiet.imag.astype(np.float64) ** 2))
+        else:
+            longer = values.size == self._fitters[True].places.size
+            power = float(np.mean(np.abs(values - phasor.at(self._fitters[longer].places)) ** 2))
+        return max(power, float(np.finfo(np.float32).tiny))
+
+    def _evm(self, payload: Values, csi: Values) -> float:
+        """Root mean square of y/κ̂ about its nearest points, which have unit mean energy."""
+        if not np.all(np.abs(csi) > 0):
+            return float("inf")
+        points = self.constellation.points[self.constellation.decide(payload, csi)]
+        return float(np.sqrt(np.mean(np.abs(payload / csi - points) ** 2)))

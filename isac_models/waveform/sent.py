@@ -1,0 +1,126 @@
+"""What was sent and when, by which a receiver beside the transmitter knows the waveform."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[Any]
+LONGEST = 1 << 16
+"""Bursts that are remembered."""
+WAIT_SECONDS = 2.0
+"""How long a burst's record may come after its samples."""
+END = {"end": True}
+"""What is told behind the last burst."""
+
+
+@dataclass(frozen=True)
+class SentBurst:
+    """A burst that left from tick `time` on: header (number, flags), messages (N,), payload symbols (N,)."""
+
+    number: int
+    flags: int
+    time: int
+    message: Values
+    symbol: Values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as they travel over a message port."""
+        return {
+            "number": self.number,
+            "flags": self.flags,
+            "time": self.time,
+            "message": self.message.astype(np.uint8).tobytes(),
+            "symbol": self.symbol.astype(np.complex64).tobytes(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SentBurst:
+        """What `to_dict` described."""
+        return cls(
+            int(values["number"]),
+            int(values["flags"]),
+            int(values["time"]),
+            np.frombuffer(values["message"], np.uint8),
+            np.frombuffer(values["symbol"], np.complex64),
+        )
+
+
+class SentBursts:
+    """The bursts that were sent, in the order of their times; finds the one that a received burst is.
+
+    `offset` is by how many ticks a burst is received later than it was sent. It follows what `match` finds,
+    so that a receiver whose clock drifts stays with the right burst.
+    """
+
+    def __init__(self, slot: int, offset: float = 0.0) -> None:
+        self.slot, self.offset = slot, offset
+        self.ended = self._confirmed = False
+        self._bursts: list[SentBurst] = []
+        self._times: list[int] = []
+        self._numbers: dict[int, SentBurst] = {}
+
+    def add(self, burst: SentBurst) -> None:
+        """Remember a burst; the oldest is forgotten."""
+        if self._times and burst.time <= self._times[-1]:
+            raise ValueError(f"a burst at tick {burst.time} behind one at {self._times[-1]}")
+        self._bursts.append(burst)
+        self._times.append(burst.time)
+        self._numbers[burst.number] = burst
+        if len(self._bursts) > LONGEST:
+            half = LONGEST // 2
+            for old in self._bursts[:half]:
+                self._numbers.pop(old.number, None)
+            del self._bursts[:half], self._times[:half]
+
+    @property
+    def latest(self) -> int | None:
+        """When the last burst was sent."""
+        return self._times[-1] if self._times else None
+
+    def hear(self, told: list[dict[str, Any]]) -> None:
+        """Remember what a transmitter has told, in the form of `SentBurst.to_dict` or END."""
+        for values in told:
+            if "end" in values:
+                self.ended = True
+            else:
+                self.add(SentBurst.from_dict(values))
+
+    def find(
+        self, received: float, number: int | None, listen: Callable[[float], list[dict[str, Any]]]
+    ) -> SentBurst | None:
+        """`match`, once everything is heard that may be about this burst from `listen(seconds)`."""
+        self.hear(listen(0.0))
+        while not self.ended and (
+            self.latest is None or received - self.offset > self.latest + self.slot / 2
+        ):
+            told = listen(WAIT_SECONDS)
+            if not told:
+                break
+            self.hear(told)
+        return self.match(received, number)
+
+    def match(self, received: float, number: int | None = None) -> SentBurst | None:
+        """The burst that was received at this tick, by its number where that fits the tick, else by the tick.
+
+        A number may come again, when a burst is repeated: it counts where no other number has been heard yet,
+        or within half a slot of where the ones before it were.
+        """
+        sent = received - self.offset
+        if number is not None and (known := self._numbers.get(number)) is not None:
+            if not self._confirmed or abs(known.time - sent) < self.slot / 2:
+                self.offset, self._confirmed = received - known.time, True
+                return known
+        at = bisect_left(self._times, sent)
+        near = [self._bursts[i] for i in (at - 1, at) if 0 <= i < len(self._bursts)]
+        best = min(near, key=lambda burst: abs(burst.time - sent), default=None)
+        if best is None or abs(best.time - sent) >= self.slot / 2:
+            return None
+        if number == best.number:
+            self.offset, self._confirmed = received - best.time, True
+        return best

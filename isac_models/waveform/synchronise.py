@@ -1,0 +1,292 @@
+"""When a burst began and how far the oscillators are apart: from the preamble alone.
+
+Window y_c[n] = h_c s(n - τ) e^{j2πνn} + w_c[n], c = 1 … C: channels of one clock and one oscillator, with
+unknown gains h_c and noise powers. s(t) = Σ_k z_k g(t - kT) is the preamble, τ the `start`, ν the `cfo`.
+
+1. The eight repeats give the place coarsely, and ν: the phase of Σ_c Σ_n y_c*[n] y_c[n + 16 T] over their
+   length, modulo 1 / (16 T) (near the ends of that range both aliases are pursued).
+2. The Zadoff–Chu sequence of 63 is looked for around it. It decides whether there was a burst.
+3. ν by the periodogram of y s* over the whole preamble, then τ and ν by Fisher scoring of the joint
+   likelihood.
+
+False alarms. Let T_c be the share of y_c's energy, over the n samples of the 63, that lies along the known
+signal. In white Gaussian noise of any power T_c ~ Beta(1, n - 1), so -(n - 1) ln(1 - T_c) is Exp(1) and the
+metric Λ = -(n - 1) Σ_c ln(1 - T_c) is Gamma(C, 1), exactly. Step 1 has looked at other samples, so that the
+maximum over B places exceeds λ with at most B Q(C, λ) = `false_alarm`, Q the regularised upper incomplete
+gamma function. Places half a symbol apart are nearly independent, so that little is lost to that bound.
+It holds for noise: a strong burst that begins inside the searched samples, but later than the last start
+asked for, is no noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac_models.errors import UserError
+from isac_models.waveform.burst_format import SHORT, SHORT_REPEATS, BurstFormat
+
+Values = NDArray[Any]
+
+FRACTIONS = 64
+"""Templates are kept for this many fractions of a sample."""
+CUT = 3
+"""Symbols at the preamble's end that are left out: the pulses of the unknown pilots reach into them."""
+REACH = 64
+"""Samples to either side of the coarse place that are searched for the 63."""
+BLOCK, BINS = 16, 128
+"""Periodogram of the fine frequency: samples a block, bins over 1 / BLOCK."""
+CFO_REACH = 0.006
+"""Cycles per sample by which the coarse frequency may be wrong."""
+STEPS = 6
+
+
+@dataclass(frozen=True)
+class Sync:
+    """Where a burst stands in its window.
+
+    start: samples, with fraction, from the window's first sample to the centre of symbol 0 (sample
+    `pulse.delay` of BurstFormat.modulate). cfo: cycles per sample. metric: Λ, Gamma(C, 1) in noise.
+    detected: Λ above the threshold.
+    """
+
+    start: float
+    cfo: float
+    metric: float
+    detected: bool
+
+
+@dataclass(frozen=True)
+class _Template:
+    """Preamble at a fraction of a sample: s and, orthogonal to it, the directions of τ and ν, conjugate."""
+
+    first: int
+    """Place of the first sample relative to the whole part of the start."""
+    columns: Values
+    """(n, 3) complex64: s*/‖s‖, then D_τ*, D_ν*."""
+    energy: float
+    fisher: Values
+    """Re DᴴD, (2, 2): the information per unit of 2 |h|²/N0."""
+
+
+def _directions(form: BurstFormat, fraction: float) -> tuple[Values, Values]:
+    """s and ∂s/∂τ at the start `fraction`, with both tails: (samples,) from -pulse.delay on."""
+    from scipy.signal import upfirdn
+
+    pulse, step = form.pulse, 1e-3
+    taps = pulse.taps(-fraction)
+    slope = (pulse.taps(-fraction - step) - pulse.taps(-fraction + step)) / (2 * step)
+    both = (upfirdn(h, form.preamble, up=form.samples_per_symbol) for h in (taps, slope))
+    return tuple(np.asarray(x) for x in both)  # type: ignore[return-value]
+
+
+def _orthogonal(s: Values, s_tau: Values) -> Values:
+    """(n, 2): ∂/∂τ and ∂/∂ν of s, without their parts along s (which the unknown gain takes)."""
+    n = np.arange(s.size)
+    d = np.stack([s_tau, 2j * np.pi * (n - n.mean()) * s], axis=1)
+    return np.asarray(d - np.outer(s, s.conj() @ d) / np.vdot(s, s).real)
+
+
+@lru_cache(maxsize=4 * FRACTIONS)
+def _template(form: BurstFormat, index: int) -> _Template:
+    """Template at the fraction index / FRACTIONS, up to the symbols that are left out."""
+    last = form.pulse.delay + (form.preamble.size - 1 - CUT) * form.samples_per_symbol + 1
+    s, s_tau = (x[:last] for x in _directions(form, index / FRACTIONS))
+    d = _orthogonal(s, s_tau)
+    energy = float(np.vdot(s, s).real)
+    columns = np.column_stack([s / np.sqrt(energy), d]).conj().astype(np.complex64)
+    return _Template(-form.pulse.delay, columns, energy, np.real(d.conj().T @ d))
+
+
+@lru_cache(maxsize=16)
+def _long(form: BurstFormat, size: int) -> tuple[int, int, Values]:
+    """The 63: its first sample relative to the start, its samples n, its spectrum s* of `size` bins."""
+    from scipy import fft
+
+    o = form.samples_per_symbol
+    first = SHORT * SHORT_REPEATS * o
+    n = (form.preamble.size - 1 - CUT) * o - first + 1
+    s = _directions(form, 0.0)[0][form.pulse.delay + first :][:n]
+    return first, n, fft.fft(s / np.linalg.norm(s), size).conj().astype(np.complex64)
+
+
+def _fisher(form: BurstFormat) -> Values:
+    """Re DᴴD of the whole preamble for (τ, ν), the gain eliminated."""
+    d = _orthogonal(*_directions(form, 0.0))
+    return np.real(d.conj().T @ d)
+
+
+def crb_delay(form: BurstFormat, snr: float) -> float:
+    """Cramér–Rao bound of the delay in samples², frequency and gains unknown too.
+
+    `snr`: Σ_c |h_c|² / N0_c, energy per symbol over noise power. [F⁻¹]_ττ / (2 snr) with F = Re DᴴD, D the
+    derivatives of the signal without their part along it (Kay, Estimation Theory, eq. (15.52), the gain
+    eliminated). Without the coupling to frequency 1 / F_ττ is O² / (P (2π)² (1/12 + β² (1/4 - 2/π²))): the
+    mean square bandwidth of a raised-cosine spectrum.
+    """
+    return float(np.linalg.inv(_fisher(form))[0, 0] / (2 * snr))
+
+
+def crb_cfo(form: BurstFormat, snr: float) -> float:
+    """Cramér–Rao bound of the frequency in (cycles per sample)², delay and gains unknown too.
+
+    As crb_delay. Without the coupling to the delay, and but for the pulse's own length, it is
+    6 / ((2π)² snr O² P (P² - 1)): Rife and Boorstyn, IEEE Trans. IT, 1974.
+    """
+    return float(np.linalg.inv(_fisher(form))[1, 1] / (2 * snr))
+
+
+def _rotate(samples: Values, cfo: float) -> Values:
+    """samples · e^{-j2π cfo n}, complex64."""
+    n = np.arange(samples.shape[-1])
+    return np.asarray(samples * np.exp(-2j * np.pi * cfo * n).astype(np.complex64))
+
+
+def _checked(window: Values) -> Values:
+    """The window as (C, L) complex64 of unit mean power per channel; what is silent stays zero."""
+    if window.ndim != 2 or 0 in window.shape:
+        raise UserError(f"a window must have the shape (channels, samples), not {window.shape}")
+    y = window.astype(np.complex64, copy=False)
+    power = np.mean(y.real**2 + y.imag**2, axis=1, keepdims=True, dtype=np.float64)
+    if not np.all(np.isfinite(power)):
+        raise UserError("the window contains values that are not finite numbers; look at the radio's samples")
+    return np.asarray(y / np.sqrt(np.where(power > 0, power, 1)).astype(np.float32))
+
+
+def _coarse(y: Values, form: BurstFormat, low: int, high: int) -> tuple[int, float]:
+    """Place and frequency at which the window repeats itself most: (start, cfo modulo 1 / (16 T))."""
+    lag = SHORT * form.samples_per_symbol
+    span = (SHORT_REPEATS - 1) * lag
+    part = y[:, low : high + span + lag]
+    product = np.einsum("cn,cn->n", part[:, :-lag].conj(), part[:, lag:])
+    power = np.einsum("cn,cn->n", part.real, part.real) + np.einsum("cn,cn->n", part.imag, part.imag)
+    p = np.concatenate([[0], np.cumsum(product, dtype=np.complex128)])
+    r = np.concatenate([[0], np.cumsum(power, dtype=np.float64)])
+    count = min(high - low + 1, p.size - span)
+    alike = p[span : span + count] - p[:count]
+    energy = (r[span : span + count] - r[:count] + r[span + lag :][:count] - r[lag : lag + count]) / 2
+    place = int(np.argmax(np.abs(alike) / (energy + 1e-9 * r[-1] + 1e-30)))
+    return low + place, float(np.angle(alike[place]) / (2 * np.pi * lag))
+
+
+def _look(y: Values, form: BurstFormat, low: int, high: int, cfo: float) -> tuple[int, float]:
+    """The place from low to high where the 63 fits best, and the metric there."""
+    from scipy import fft
+
+    offset = SHORT * SHORT_REPEATS * form.samples_per_symbol
+    n = _long(form, 1)[1]
+    part = y[:, low + offset : high + offset + n]
+    size = fft.next_fast_len(part.shape[1])
+    spectrum = fft.fft(_rotate(part, cfo), size, axis=1)
+    along = fft.ifft(spectrum * _long(form, size)[2], axis=1)[:, : high - low + 1]
+    energy = np.zeros((y.shape[0], part.shape[1] + 1))
+    np.cumsum(part.real**2 + part.imag**2, axis=1, out=energy[:, 1:])
+    total = energy[:, n:] - energy[:, :-n]
+    share = np.divide(along.real**2 + along.imag**2, total, out=np.zeros_like(total), where=total > 1e-12)
+    metric = -(n - 1) * np.sum(np.log1p(-np.minimum(share, 1 - 1e-9)), axis=0)
+    best = int(np.argmax(metric))
+    return low + best, float(metric[best])
+
+
+def _segment(y: Values, first: int, length: int) -> Values:
+    """y[:, first : first + length], zero outside the window."""
+    part = y[:, max(first, 0) : max(first + length, 0)]
+    short = length - part.shape[1]
+    return part if not short else np.pad(part, ((0, 0), (max(-first, 0), short - max(-first, 0))))
+
+
+def _fit(y: Values, form: BurstFormat, start: float, cfo: float, reach: float) -> tuple[float, float, float]:
+    """Maximum of the likelihood near (start, cfo ± reach): (start, cfo, Σ_c |ĥ_c|²/σ̂_c²)."""
+    from scipy import fft
+
+    gain = 0.0
+    for step in range(STEPS):
+        index = int(np.round(start * FRACTIONS))
+        whole, fraction = divmod(index, FRACTIONS)
+        template = _template(form, fraction)
+        n = template.columns.shape[0]
+        part = _segment(y, whole + template.first, n)
+        if step == 0:
+            matched = _rotate(part, cfo) * template.columns[:, 0]
+            blocks = np.pad(matched, ((0, 0), (0, -n % BLOCK))).reshape(len(y), -1, BLOCK).sum(axis=2)
+            offsets = fft.fftfreq(BINS) / BLOCK
+            power = np.sum(np.abs(fft.fft(blocks, BINS, axis=1)) ** 2, axis=0)
+            cfo += float(offsets[np.argmax(np.where(np.abs(offsets) <= reach, power, -1))])
+        along = _rotate(part, cfo) @ template.columns
+        strength = np.abs(along[:, 0].astype(np.complex128)) ** 2
+        noise = (np.sum(part.real**2 + part.imag**2, axis=1) - strength) / (n - 1)
+        weight = 1 / np.maximum(noise, 1e-9 * (noise.max() + strength.max() / n) + 1e-30)
+        gain = float(weight @ strength) / template.energy
+        slope = np.real((weight * along[:, 0].conj()) @ along[:, 1:]) / np.sqrt(template.energy)
+        change = np.linalg.solve(template.fisher, slope) / (gain + 1e-30)
+        change = np.clip(change, -0.5, 0.5)
+        start, cfo = index / FRACTIONS + float(change[0]), cfo + float(np.clip(change[1], -1e-3, 1e-3))
+        if step and abs(change[0]) < 1 / FRACTIONS and abs(change[1]) < 1e-5:
+            break
+    return start, cfo, gain
+
+
+def _threshold(channels: int, cells: int, false_alarm: float) -> float:
+    """λ with cells · Q(C, λ) = false_alarm."""
+    from scipy.special import gammainccinv
+
+    return float(gammainccinv(channels, false_alarm / cells))
+
+
+def _limits(window: Values, form: BurstFormat, low: int, high: int | None) -> tuple[int, int]:
+    """The starts that can be searched: the preamble's centres lie in the window."""
+    most = window.shape[1] - 1 - (form.preamble.size - 1) * form.samples_per_symbol
+    last = most if high is None else min(high, most)
+    first = max(low, 0)
+    if last < first:
+        raise UserError(
+            f"a window of {window.shape[1]} samples holds no preamble that starts from "
+            f"{low} to {last if high is None else high}; it must be longer"
+        )
+    return first, last
+
+
+def synchronise(
+    window: Values, form: BurstFormat, false_alarm: float = 1e-6, low: int = 0, high: int | None = None
+) -> Sync:
+    """Find a burst whose symbol 0 lies from `low` to `high` in the window (C, L) complex64.
+
+    `high` None: as late as the window lets. Of bursts that follow each other one is sure to be whole in
+    slot + 2 preamble.size samples of the format; fewer may hold no whole preamble. The CFO may be up to
+    1 / (2 · 16 T), ±0.0156 cycles per sample. Both at two samples a symbol. Raises UserError for
+    a window that is too short, of another shape or not finite.
+    """
+    y = _checked(window)
+    low, high = _limits(y, form, low, high)
+    coarse, cfo = _coarse(y, form, low, high)
+    first, last = max(low, coarse - REACH), min(high, coarse + REACH)
+    period = 1 / (SHORT * form.samples_per_symbol)
+    aliases = [cfo]
+    if abs(cfo) > 0.4 * period:
+        aliases.append(cfo - np.copysign(period, cfo))
+    found = []
+    for alias in aliases:
+        place, metric = _look(y, form, first, last, alias)
+        found.append((*_fit(y, form, place, alias, CFO_REACH), metric))
+    start, cfo, _, metric = max(found, key=lambda one: one[2])
+    threshold = _threshold(len(y), len(aliases) * (last - first + 1), false_alarm)
+    return Sync(start, cfo, metric, metric > threshold)
+
+
+def refine(window: Values, form: BurstFormat, sync: Sync, false_alarm: float = 1e-6, reach: int = 2) -> Sync:
+    """Track: the burst is expected at sync.start ± `reach` samples with sync.cfo; as synchronise else.
+
+    Without detection the prediction is returned with detected=False.
+    """
+    expected = int(np.round(sync.start))
+    y = _checked(window)
+    low, high = _limits(y, form, expected - reach, expected + reach)
+    place, metric = _look(y, form, low, high, sync.cfo)
+    if metric <= _threshold(len(y), high - low + 1, false_alarm):
+        return Sync(sync.start, sync.cfo, metric, False)
+    start, cfo, _ = _fit(y, form, place, sync.cfo, 0.002)
+    return Sync(start, cfo, metric, True)

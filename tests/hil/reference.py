@@ -1,0 +1,83 @@
+"""What the link in one process makes of the same targets and channels: the reference for the radio's loss.
+
+The front end tells which coherence blocks it drew; here the same presence, angles and gains meet fresh
+noise, without any radio in between: eq. (1) and (2) for the true hardware, ideal synchronisation, leakage
+and chains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erfc
+
+from isac_models.array import hardware
+from isac_models.constellation import Constellation
+from isac_models.scenario import Scenario
+
+Values = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Coherence blocks, each (b,): presence t, angles θ and ϑ (rad), gains α and β."""
+
+    present: Values
+    angle: Values
+    gain: Values
+    user_angle: Values
+    user_gain: Values
+
+
+@dataclass(frozen=True)
+class Sensed:
+    """Per coherence block (b,): share of snapshots detected, mean square angle error of those (NaN: none)."""
+
+    detected: Values
+    square_error: Values
+
+
+def sense(scenario: Scenario, truth: Truth, beam: Values, detector: Any, loss_db: float, seed: int) -> Sensed:
+    """Detections of y_r = t α a(θ) a(θ)ᵀ v s + n with the noise raised by `loss_db`, N snapshots a block.
+
+    The detector's threshold stays that of N0: the signal is lowered instead of raising the noise.
+    """
+    random = np.random.default_rng(seed)
+    array = hardware(scenario)
+    points = Constellation(scenario.order).points
+    n, k = scenario.coherence, scenario.antennas
+    detected, error = np.zeros(truth.present.size), np.full(truth.present.size, np.nan)
+    for b in range(truth.present.size):
+        noise = random.standard_normal((n, 2 * k)).astype(np.float32).view(np.complex64)
+        echo = noise * np.float32(np.sqrt(scenario.noise_power / 2))
+        if truth.present[b]:
+            forward = array.transmit.steering(truth.angle[b]) @ beam * truth.gain[b]
+            s = points[random.integers(scenario.order, size=n)] * forward * 10 ** (-loss_db / 20)
+            echo += (s[:, None] * array.receive.steering(truth.angle[b])).astype(np.complex64)
+        found = detector.work(echo=echo)
+        hits = found["detected"]
+        detected[b] = hits.mean()
+        if hits.any():
+            error[b] = np.mean((found["estimated_angle"][hits] - truth.angle[b]) ** 2)
+    return Sensed(detected, error)
+
+
+def symbol_errors(scenario: Scenario, truth: Truth, beam: Values, loss_db: float, known: int) -> Values:
+    """Probability of a wrong QPSK symbol in each block (b,): 1 - (1 - Q(√γ))², γ behind estimated CSI.
+
+    γ = |κ|²/N0 lowered by `loss_db`, and by 1 + 1/known for a κ̂ from that many known symbols.
+    """
+    steering = hardware(scenario).transmit.steering(truth.user_angle, np.complex128)
+    snr = np.abs(truth.user_gain * (steering @ beam)) ** 2 / scenario.noise_power
+    snr = snr / (1 + 1 / known) * 10 ** (-loss_db / 10)
+    q = 0.5 * erfc(np.sqrt(snr / 2))
+    return np.asarray(1 - (1 - q) ** 2)
+
+
+def five_sigma(values: Values) -> tuple[float, float]:
+    """Mean over independent blocks and five standard errors of it; NaN left out."""
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()), float(5 * kept.std(ddof=1) / np.sqrt(kept.size))

@@ -12,29 +12,26 @@ later multiple of the chunk in both directions, so that the gap is seen. How muc
 
 from __future__ import annotations
 
-import math
 import threading
 import time as clock
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from blocks.radio.alignment import Alignment
 from blocks.radio.iio_array import IioArray
+from blocks.radio.iio_settings import IioSettings
 from blocks.radio.interface import (
     TIMEOUT,
     Capabilities,
-    Direction,
     Event,
     EventKind,
-    Radio,
     RadioError,
     RadioTimeout,
     Received,
     Receiver,
     Transmitter,
-    check_channel,
     check_samples,
 )
 from blocks.radio.timeline import Timeline
@@ -43,7 +40,7 @@ MOST_EVENTS = 10_000
 RETRY = 0.1  # seconds between attempts to reach a context that is gone
 
 
-class IioRadio(Radio):
+class IioRadio(IioSettings):
     """The contexts at `contexts` (URIs as ip:192.168.2.1, or pyadi-iio devices), side by side as one radio.
 
     Channels are counted through: 2k and 2k + 1 belong to context k. `tx_channels`, `rx_channels`: how many
@@ -88,10 +85,9 @@ class IioRadio(Radio):
         if rx_channels is not None and rx_channels < 1:
             raise RadioError("an iio radio needs receive channels: they are what its ticks are counted by")
         self._chunk, self._queue, self._buffers, self._timeout = chunk, queue, buffers, timeout
-        self._array = IioArray([str(uri) for uri in uris], timeout, tx_channels, rx_channels)
+        super().__init__(IioArray([str(uri) for uri in uris], timeout, tx_channels, rx_channels))
         tx, rx, told = self._array.tx_channels, self._array.rx_channels, self._array.tells
         kinds = {EventKind.LATE, EventKind.SEQUENCE_GAP, EventKind.BURST_ACK}
-        self.device = f"iio:{uris[0]}"
         self.capabilities = Capabilities(
             timestamps=False,
             events=frozenset(kinds | ({EventKind.OVERFLOW, EventKind.UNDERFLOW} if told else set())),
@@ -116,7 +112,7 @@ class IioRadio(Radio):
         self._acknowledged: deque[tuple[int, Event]] = deque()  # and the tick when they have left for sure
         self._sent = 0
         self._trouble = ""  # why there is no session
-        self._streaming = self._closing = False
+        self._streaming = False
         self._renew = True  # the streams have to be opened
         self._waiters = 0
         self._hungry = False  # somebody waits, and what there is is not enough
@@ -204,59 +200,7 @@ class IioRadio(Radio):
             self._alignment.receiving = False
             self._rest()
 
-    # Settings ---------------------------------------------------------------------------------
-
-    def set_rate(self, rate: float) -> float:
-        """Set samples/s of all contexts; returns the actual value.
-
-        Raises RadioError for a rate that a context has not, or contexts that end up at different ones.
-        """
-        self._check_number("rate", rate)
-        return self._array.set_rate(rate)
-
-    def set_gain(self, direction: Direction, channel: int, gain: float) -> float:
-        """Set a channel's gain in dB, of a transmitter 0 and below; returns the actual value."""
-        check_channel(self.capabilities, direction, channel)
-        self._check_number("gain", gain)
-        return self._array.set_gain(direction, channel, gain)
-
-    def set_frequency(self, direction: Direction, channel: int, frequency: float) -> float:
-        """Set the carrier in Hz of a channel and the other one of its context; returns the actual value."""
-        check_channel(self.capabilities, direction, channel)
-        self._check_number("frequency", frequency)
-        return self._array.set_frequency(direction, channel, frequency)
-
-    def _check_number(self, what: str, value: float) -> None:
-        self._check_open()
-        if not math.isfinite(value) or abs(value) > 1e12:
-            raise RadioError(f"{what} must be a number that a radio can have, not {value:g}")
-
-    def settings(self) -> Mapping[str, object]:
-        """rate, and a list over the channels of tx_gain, rx_gain, tx_frequency, rx_frequency."""
-        return self._array.settings()
-
-    def set_clock_source(self, source: str) -> None:
-        """Take "internal": which reference an AD9361 has is wired and told to its driver, not chosen."""
-        self._only_internal("clock", source)
-
-    def set_time_source(self, source: str) -> None:
-        """Take "internal": time is counted in samples."""
-        self._only_internal("time", source)
-
-    def _only_internal(self, what: str, source: str) -> None:
-        if source != "internal":
-            raise RadioError(f"{what} source {source!r}: over IIO there is the internal one alone")
-
-    def clock_locked(self) -> bool:
-        """Whether the baseband clocks of all contexts are locked."""
-        self._check_open()
-        return self._array.locked()
-
     # What is called with the lock held ---------------------------------------------------------
-
-    def _check_open(self) -> None:
-        if self._closing:
-            raise RadioError(f"{self.device} is closed: open the radio again")
 
     def _now(self) -> int:
         return self._sent if self.capabilities.tx_channels else self._alignment.held(0)

@@ -56,13 +56,13 @@ def test_missing_and_lost_samples_are_told_until_cleared(server: Server) -> None
     unit.push(noise(1, 256))
     unit.open_receive(1, 256, 4)
     unit.refill()
-    assert not (unit.starved() or unit.overflown())
+    assert (unit.starved(), unit.overflown()) == (False, False)
     server.inject("drop", samples=10)
     unit.refill()
     assert unit.starved()
     assert unit.overflown()
     unit.clear()
-    assert not (unit.starved() or unit.overflown())
+    assert (unit.starved(), unit.overflown()) == (False, False)
     unit.close_streams()
 
 

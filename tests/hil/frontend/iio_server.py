@@ -31,7 +31,9 @@ class Server:
 
     `engine.process(samples (tx_channels, n)) -> (rx_channels, n)`, complex64. Context k has transmit channels
     2k, 2k + 1 and receive channels 2k, 2k + 1; one that the engine lacks is silent. `fifo`: ticks that wait
-    for a context that reads more slowly than the others.
+    for a context that reads more slowly than the others. `grid`: where no stream is open, the next one begins
+    at a multiple of so many ticks of the engine, so that a client that opens its streams anew, and counts on
+    in such multiples, still meets the engine's slots.
 
     Raises OSError for an address that cannot be had.
     """
@@ -43,9 +45,10 @@ class Server:
         tx_channels: int = 16,
         rx_channels: int = 17,
         fifo: int = 1 << 17,
+        grid: int = 1280,
     ) -> None:
         count = (max(tx_channels, rx_channels) + 1) // 2
-        self.converters = Converters(engine, tx_channels, rx_channels, count, fifo)
+        self.converters = Converters(engine, tx_channels, rx_channels, count, fifo, grid)
         self.contexts = [Context(k, self.converters) for k in range(count)]
         host, _, port = address.partition(":")
         self._lock = threading.Lock()

@@ -133,7 +133,7 @@ class _Simulation:
 
 
 def _simulated(options: argparse.Namespace, layout: BurstFormat) -> tuple[Radio, Any]:
-    """The radio in process, its impairments drawn from the front end's seed; options are fields as NAME=VALUE."""
+    """The radio in process, impairments drawn from the front end's seed; options are fields as NAME=VALUE."""
     seed = options.front_end_seed
     impairments = Impairments.draw(seed, layout.antennas)
     changes: dict[str, Any] = {}

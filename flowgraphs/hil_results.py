@@ -40,6 +40,7 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
         "theory": None,
         "artifacts": artifacts_of(design.precoder, design.detector),
         "interrupted": report.interrupted,
+        "blocks": report.to_dict()["blocks"],
         **{name: results[name] for name in (*RADIO, *MORE) if name in results},
     }
     interrupts.run_ended()

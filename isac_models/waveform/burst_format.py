@@ -174,4 +174,4 @@ class BurstFormat:
 
     def modulate(self, x: Values) -> Values:
         """Samples (K, `samples`) complex64 of symbol vectors x (K, S); symbol 0 at sample `pulse.delay`."""
-        return self.pulse.shape(x).astype(np.complex64)
+        return self.pulse.shape(np.asarray(x, np.complex64))

@@ -63,7 +63,8 @@ class LeakageEstimator:
     def _weights(self, delay: Values) -> Values:
         """(…, lags): s(t - delay) = Σ w_j s(t - lag_j)."""
         t = self._lags - np.asarray(delay)[..., None]
-        window = np.i0(6.0 * np.sqrt(np.maximum(0, 1 - (t / HALF) ** 2))) / np.i0(6.0)
+        turn = np.pi * t / HALF
+        window = 0.42 + 0.5 * np.cos(turn) + 0.08 * np.cos(2 * turn)  # Blackman's
         return np.asarray(np.sinc(t) * np.where(np.abs(t) < HALF, window, 0))
 
     @cached_property

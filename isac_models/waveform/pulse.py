@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,13 @@ from numpy.typing import NDArray
 from isac_models.errors import UserError
 
 Values = NDArray[Any]
+
+
+@cache
+def _kernels() -> ModuleType:
+    from isac_models.kernels import pulse  # here, because it imports numba
+
+    return pulse
 
 
 class RootRaisedCosine:
@@ -55,7 +64,16 @@ class RootRaisedCosine:
         return np.asarray(self._norm * g)
 
     def shape(self, symbols: Values) -> Values:
-        """Σ_k s_k g(t - kT): symbols (..., S) to samples (..., (S-1) O + 2 delay + 1), 0 at `delay`."""
+        """Σ_k s_k g(t - kT): symbols (..., S) to samples (..., (S-1) O + 2 delay + 1), 0 at `delay`.
+
+        complex64 runs through the compiled kernel, any other precision through the plain form.
+        """
+        if symbols.dtype == np.complex64 and symbols.size:
+            rows, lead = _lanes(symbols)
+            length = (len(rows) - 1) * self.samples_per_symbol + 2 * self.delay + 1
+            out = np.empty((length, rows.shape[1]), np.float32)
+            _kernels().shape(out, rows, self.taps().astype(np.float32), self.samples_per_symbol)
+            return _channels(out, lead)
         from scipy.signal import upfirdn
 
         return np.asarray(upfirdn(self.taps(), symbols, up=self.samples_per_symbol, axis=-1)).astype(
@@ -66,13 +84,18 @@ class RootRaisedCosine:
         """Matched-filter outputs at the times `start` + k O: samples (..., L) to (..., count).
 
         `start` is in samples and may be a fraction: the filter g(t - start) does both at once. Samples
-        outside the array count as zero.
+        outside the array count as zero. complex64 runs through the compiled kernel.
         """
-        from scipy.signal import upfirdn
-
         whole = int(np.floor(start))
         taps = self.taps(-(start - whole))  # g is even: Σ_n y[n] g(n - start)
         first = whole - self.delay
+        if samples.dtype == np.complex64 and samples.size:
+            rows, lead = _lanes(samples)
+            out = np.empty((count, rows.shape[1]), np.float32)
+            _kernels().matched_filter(out, rows, taps.astype(np.float32), first, self.samples_per_symbol)
+            return _channels(out, lead)
+        from scipy.signal import upfirdn
+
         last = whole + (count - 1) * self.samples_per_symbol + self.delay + 1
         low, high = max(first, 0), min(last, samples.shape[-1])
         if low >= high:
@@ -83,6 +106,17 @@ class RootRaisedCosine:
             part = np.pad(part, pad)
         filtered = upfirdn(taps[::-1], part, down=1, axis=-1)[..., 2 * self.delay :: self.samples_per_symbol]
         return np.asarray(filtered[..., :count]).astype(samples.dtype, copy=False)
+
+
+def _lanes(values: Values) -> tuple[Values, tuple[int, ...]]:
+    """(..., n) complex64 as (n, 2C) float32, and the leading shape."""
+    flat = values.reshape(-1, values.shape[-1])
+    return np.ascontiguousarray(flat.T).view(np.float32), values.shape[:-1]
+
+
+def _channels(rows: Values, lead: tuple[int, ...]) -> Values:
+    """(n, 2C) float32 as (..., n) complex64."""
+    return np.asarray(rows.view(np.complex64).T.reshape(*lead, len(rows)))
 
 
 def fractional_delay(samples: Values, delay: float, half_length: int = 32) -> Values:

@@ -214,7 +214,6 @@ class _RxStreamer:
         n = min(int(out.shape[1]), self.left, MOST)
         if not self.on or not n or self.at - usrp.ticks > timeout * usrp.rate:
             metadata.error_code, metadata.has_time_spec = RXMetadataErrorCode.timeout, False
-            usrp.ticks += round(timeout * usrp.rate)
             return 0
         if usrp.lost is not None and self.at + n > usrp.lost[0]:
             first, count = usrp.lost

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from blocks.detection_counter import DetectionCounter
     from blocks.detection_map import DetectionMap
     from blocks.detector import Detector
+    from blocks.file_receiver import FileReceiver
+    from blocks.file_sender import FileSender
     from blocks.frame_player import FramePlayer
     from blocks.frame_recorder import FrameRecorder
     from blocks.learned_detector import LearnedDetector
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from blocks.paired_sensing_metrics import PairedSensingMetrics
     from blocks.precoder import Precoder
     from blocks.qam_encoder import QamEncoder
+    from blocks.reed_solomon_decoder import ReedSolomonDecoder
+    from blocks.reed_solomon_encoder import ReedSolomonEncoder
     from blocks.sensing_metrics import SensingMetrics
     from blocks.sigmf_player import SigmfPlayer
     from blocks.sigmf_recorder import SigmfRecorder
@@ -38,6 +42,8 @@ __all__ = [
     "DetectionCounter",
     "DetectionMap",
     "Detector",
+    "FileReceiver",
+    "FileSender",
     "FramePlayer",
     "FrameRecorder",
     "LearnedDetector",
@@ -52,6 +58,8 @@ __all__ = [
     "PairedSensingMetrics",
     "Precoder",
     "QamEncoder",
+    "ReedSolomonDecoder",
+    "ReedSolomonEncoder",
     "SensingMetrics",
     "SigmfPlayer",
     "SigmfRecorder",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from blocks.detection_counter import DetectionCounter
     from blocks.detection_map import DetectionMap
     from blocks.detector import Detector
-    from blocks.file_sink import FileSink
-    from blocks.file_source import FileSource
+    from blocks.file_receiver import FileReceiver
+    from blocks.file_sender import FileSender
     from blocks.frame_player import FramePlayer
     from blocks.frame_recorder import FrameRecorder
     from blocks.learned_detector import LearnedDetector
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from blocks.neural_encoder import NeuralEncoder
     from blocks.neural_precoder import NeuralPrecoder
     from blocks.paired_sensing_metrics import PairedSensingMetrics
-    from blocks.payload_decoder import PayloadDecoder
     from blocks.precoder import Precoder
     from blocks.qam_encoder import QamEncoder
     from blocks.radar_receiver import RadarReceiver
     from blocks.radio_receive import RadioReceive
     from blocks.radio_transmit import RadioTransmit
+    from blocks.reed_solomon_decoder import ReedSolomonDecoder
+    from blocks.reed_solomon_encoder import ReedSolomonEncoder
     from blocks.scene_truth import SceneTruth
     from blocks.sensing_metrics import SensingMetrics
     from blocks.sigmf_player import SigmfPlayer
@@ -53,8 +54,8 @@ __all__ = [
     "DetectionCounter",
     "DetectionMap",
     "Detector",
-    "FileSink",
-    "FileSource",
+    "FileReceiver",
+    "FileSender",
     "FramePlayer",
     "FrameRecorder",
     "LearnedDetector",
@@ -67,12 +68,13 @@ __all__ = [
     "NeuralEncoder",
     "NeuralPrecoder",
     "PairedSensingMetrics",
-    "PayloadDecoder",
     "Precoder",
     "QamEncoder",
     "RadarReceiver",
     "RadioReceive",
     "RadioTransmit",
+    "ReedSolomonDecoder",
+    "ReedSolomonEncoder",
     "SceneTruth",
     "SensingMetrics",
     "SigmfPlayer",

@@ -17,22 +17,19 @@ NUMBERS = 1 << 24
 class BurstModulator(Block):
     """Puts N snapshots into a burst: preamble, orthogonal pilots, header, payload, shaped by the pulse.
 
-    With `numbered` the stream says number and flags of every burst's header, else bursts count from 0.
     `beam` v (K,) carries preamble, header and phase pilots, the payload is `transmitted` as it comes.
     `equaliser` (K,) multiplies what leaves on each channel (see `Calibration`). What is left of the stream
     at its end is filled up with the first message.
 
-    consumes: transmitted (n, antennas) complex64, symbol (n,) complex64, message (n,) uint8; numbered, also
-    burst_number (n,) int64 and burst_flags (n,) uint8, the same for all snapshots of a burst
+    consumes: transmitted (n, antennas) complex64, symbol (n,) complex64, message (n,) uint8
     produces, a burst on the first axis: samples (b, antennas, L) complex64 with |·| ≤ 1, number (b,) int64
-    (24 bits), flags (b,) uint8, payload_message (b, N) uint8, payload_symbol (b, N) complex64
+    (24 bits), payload_message (b, N) uint8, payload_symbol (b, N) complex64
     """
 
     consumes = {"transmitted": Signal("antennas"), "symbol": Signal(), "message": Symbols()}
     produces = {
         "samples": Signal("antennas", "burst_samples"),
         "number": Count(),
-        "flags": Field("uint8"),
         "payload_message": Field("uint8", ("payload",)),
         "payload_symbol": Signal("payload"),
     }
@@ -44,13 +41,10 @@ class BurstModulator(Block):
         layout: BurstFormat,
         beam: np.ndarray,
         equaliser: np.ndarray | None = None,
-        numbered: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.scenario, self.format, self._numbered = scenario, layout, numbered
-        if numbered:
-            self.consumes = {**self.consumes, "burst_number": Count(), "burst_flags": Field("uint8")}
+        self.scenario, self.format = scenario, layout
         self.dimensions = {"burst_samples": layout.samples, "payload": layout.payload}
         self._beam = np.asarray(beam, np.complex128)
         scale = np.sqrt(REFERENCE_POWER * layout.samples_per_symbol / scenario.transmit_energy)
@@ -64,8 +58,9 @@ class BurstModulator(Block):
         self._number = 0
         self._rest: dict[str, np.ndarray] = {}
 
-    def work(self, **given: np.ndarray) -> dict[str, np.ndarray]:
+    def work(self, transmitted: np.ndarray, symbol: np.ndarray, message: np.ndarray) -> dict[str, np.ndarray]:
         """The bursts that are full now."""
+        given = {"transmitted": transmitted, "symbol": symbol, "message": message}
         if self._rest:
             given = {key: np.concatenate([self._rest[key], new]) for key, new in given.items()}
         whole = len(given["message"]) // self.format.payload * self.format.payload
@@ -87,25 +82,19 @@ class BurstModulator(Block):
     def _bursts(self, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         n = self.format.payload
         count = len(given["message"]) // n
-        if self._numbered:
-            number = given["burst_number"][::n].copy()
-            flags = given["burst_flags"][::n].copy()
-        else:
-            number = ((self._number + np.arange(count)) % NUMBERS).astype(np.int64)
-            flags = np.zeros(count, np.uint8)
-            self._number += count
+        number = (self._number + np.arange(count)) % NUMBERS
+        self._number += count
         samples = np.empty((count, self.scenario.antennas, self.format.samples), np.complex64)
         payload = given["transmitted"].reshape(count, n, -1)
         symbol = given["symbol"].reshape(count, n)
         for b in range(count):
-            x = self.format.assemble(symbol[b], header.encode(int(number[b]), int(flags[b])), self._beam)
+            x = self.format.assemble(symbol[b], header.encode(int(number[b]), 0), self._beam)
             x[:, self.format.payload_at] = payload[b].T
             x[:, self.format.orthogonal_at] = self._pilots
             np.multiply(self.format.modulate(x), self._weights, out=samples[b])
         return {
             "samples": samples,
-            "number": number,
-            "flags": flags,
+            "number": number.astype(np.int64),
             "payload_message": given["message"].reshape(count, n),
             "payload_symbol": symbol,
         }

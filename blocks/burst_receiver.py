@@ -23,7 +23,7 @@ class BurstReceiver(Block):
 
     consumes: window (b, channels, W) complex64, the first channel is used, start (b,) and cfo (b,) float64
     produces: payload (b, N) complex64, csi (b, N) complex64 κ̂ of every payload symbol, number (b,) int64
-    and flags (b,) uint8 from the header, -1 and 0 where its checksum fails, snr (b,) float32 |κ̂|²/N0 linear
+    from the header, -1 where its checksum fails, snr (b,) float32 |κ̂|²/N0 linear
     """
 
     consumes = {
@@ -37,7 +37,6 @@ class BurstReceiver(Block):
         "payload": Signal("payload_symbols"),
         "csi": Signal("payload_symbols"),
         "number": Count(),
-        "flags": Field("uint8"),
         "snr": Real(),
     }
 
@@ -73,8 +72,7 @@ class BurstReceiver(Block):
         """Payload, CSI and header of every burst."""
         count, n = len(start), self.format.payload
         payload, csi = np.empty((count, n), np.complex64), np.empty((count, n), np.complex64)
-        number, flags = np.full(count, -1, np.int64), np.zeros(count, np.uint8)
-        snr = np.zeros(count, np.float32)
+        number, snr = np.full(count, -1, np.int64), np.zeros(count, np.float32)
         for b in range(count):
             sync = Sync(float(start[b]), float(cfo[b]), 0.0, bool(found[b]))
             if not lost[b]:
@@ -83,14 +81,14 @@ class BurstReceiver(Block):
             scale = np.float32(np.sqrt(self._noise_power))
             payload[b], csi[b] = scale * burst.payload, scale * burst.csi
             if burst.header is not None and not lost[b]:
-                number[b], flags[b] = burst.header
+                number[b] = burst.header[0]
                 self._headers += 1
             snr[b] = burst.snr
         self._bursts += count
         self._touched += int(np.count_nonzero(lost))
         if count:
             self._cfo = float(cfo[-1])
-        return {"payload": payload, "csi": csi, "number": number, "flags": flags, "snr": snr}
+        return {"payload": payload, "csi": csi, "number": number, "snr": snr}
 
     def _listen(self, window: np.ndarray, start: float) -> None:
         """Follow the noise power in the silence around the burst."""

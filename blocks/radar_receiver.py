@@ -86,7 +86,7 @@ class RadarReceiver(Block):
             if lost[b]:
                 self._touched += 1
                 continue
-            symbols = header.encode(burst.number, burst.flags)
+            symbols = header.encode(burst.number, 0)
             self._last = self._receiver.receive(
                 window[b], float(start[b]), float(cfo[b]), burst.symbol, symbols
             )

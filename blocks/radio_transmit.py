@@ -21,20 +21,18 @@ class RadioTransmit(Block):
     A slot that cannot be reached any more (`LEAD` slots ahead of the device's time) stays silent, and the
     burst goes into a later one.
 
-    consumes: samples (b, antennas, L) complex64, number (b,) int64, flags (b,) uint8,
-    payload_message (b, N) uint8, payload_symbol (b, N) complex64
+    consumes: samples (b, antennas, L) complex64, number (b,) int64, payload_message (b, N) uint8,
+    payload_symbol (b, N) complex64
     publishes: sent, a `SentBurst` as a dict for every burst, and {"end": True} behind the last
     """
 
     consumes = {
         "samples": Signal("antennas", "burst_samples"),
         "number": Count(),
-        "flags": Field("uint8"),
         "payload_message": Field("uint8", ("payload",)),
         "payload_symbol": Signal("payload"),
     }
     publishes = ("sent",)
-    reframes = True
 
     def __init__(self, radio: Radio, layout: BurstFormat, name: str | None = None) -> None:
         super().__init__(name)
@@ -59,12 +57,7 @@ class RadioTransmit(Block):
         self._sent = self._silent = 0
 
     def work(
-        self,
-        samples: np.ndarray,
-        number: np.ndarray,
-        flags: np.ndarray,
-        payload_message: np.ndarray,
-        payload_symbol: np.ndarray,
+        self, samples: np.ndarray, number: np.ndarray, payload_message: np.ndarray, payload_symbol: np.ndarray
     ) -> None:
         """Queue every burst for the next slot that can be reached."""
         slot = self.format.slot
@@ -76,7 +69,7 @@ class RadioTransmit(Block):
             self.radio.tx.send(samples[b], time)
             self._next = time + slot
             self._sent += 1
-            burst = SentBurst(int(number[b]), int(flags[b]), time, payload_message[b], payload_symbol[b])
+            burst = SentBurst(int(number[b]), time, payload_message[b], payload_symbol[b])
             self.publish("sent", burst.to_dict())
 
     def flush(self) -> None:

@@ -25,6 +25,8 @@ PROTOCOLS = {"zmq": "zmq", "soapy": "stream", "iio": "iio"}
 """What the virtual front end speaks to each backend."""
 
 TIMING = Timing(window=4, interval=16, round_trip=24, timeout=32)
+AT_ONCE = 4
+"""Bursts of a frame."""
 QUEUE = 16
 """Slots that may wait in the radio: what waits longer makes a repeat wait."""
 
@@ -70,14 +72,16 @@ class Bench:
             self.lab.scene("scenario")
         return calibration
 
-    def source(self) -> tuple[Any, bool]:
-        """What is sent, and whether it numbers its bursts itself."""
+    def source(self) -> Any:
+        """What is sent: a file, repeated where the receiver asks for it, or random messages."""
         import blocks
 
-        options = self.options
+        options, layout = self.options, self.layout
         if options.file is not None:
-            return blocks.FileSource(self.layout, options.file, timing=TIMING), True
-        return blocks.MessageSource(options.scenario, options.bursts * self.layout.payload), False
+            return blocks.FileSender(
+                options.scenario, options.file, layout.payload, timing=TIMING, bursts=AT_ONCE
+            )
+        return blocks.MessageSource(options.scenario, options.bursts * layout.payload)
 
     def truth(self, tick: int) -> tuple[bool, float]:
         """Whether there was a target in the coherence block sent at a tick, and its angle in radians."""

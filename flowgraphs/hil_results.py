@@ -13,7 +13,7 @@ from link_design import Design, artifacts_of
 from link_report import print_json, print_table
 
 RADIO = ("radio_transmit", "radio_receive", "user_synchroniser", "radar_synchroniser", "burst_receiver")
-MORE = ("burst_reference", "radar_receiver", "file_sink", "file_source")
+MORE = ("burst_reference", "radar_receiver", "file_sender", "file_receiver")
 
 
 def show_hil(options: argparse.Namespace, report: Report, design: Design, bench: Bench) -> int:
@@ -53,7 +53,7 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
         print_table(summary, title, _notes(summary, bench), sys.stdout)
     if report.interrupted:
         return interrupts.STATUS
-    arrived = summary.get("file_sink", {"intact": True})
+    arrived = summary.get("file_receiver", {"intact": True})
     return 0 if arrived.get("intact") else 1
 
 
@@ -82,8 +82,8 @@ def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:
             f"Leakage {radar['leakage_db']:.1f} dB over the noise removed, "
             f"echo {radar['echo_delay_samples']:.2f} samples behind it."
         )
-    if "file_sink" in summary:
-        notes.append(_file_note(summary["file_sink"], summary.get("file_source", {})))
+    if "file_receiver" in summary:
+        notes.append(_file_note(summary["file_receiver"], summary.get("file_sender", {})))
     return notes
 
 
@@ -91,6 +91,6 @@ def _file_note(sink: dict[str, Any], source: dict[str, Any]) -> str:
     if not sink.get("intact"):
         return f"File: not received ({sink.get('reason') or 'stopped'}); nothing was written."
     return (
-        f"File: {sink['bytes']:,} bytes intact, {source.get('bursts', 0):,} bursts of which "
+        f"File: {sink['payload_bytes']:,} bytes intact, {source.get('bursts', 0):,} bursts of which "
         f"{source.get('repeats', 0):,} repeats, {sink.get('recovered', 0):,} recovered by Reed-Solomon."
     )

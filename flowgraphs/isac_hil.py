@@ -5,7 +5,7 @@ python flowgraphs/isac_hil.py --radio zmq --file picture.png --out received.png
 source ─ Encoder ─ Precoder ─ BurstModulator ─ RadioTransmit ┄ sent ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┐
                                                              ┊                            ┊
 RadioReceive ┬ BurstSynchroniser ─ BurstReceiver ┬ BurstReference ─ Demodulator ─ CommunicationMetrics
-             │                                   └ PayloadDecoder ─ FileSink ┄ feedback ┄┄ source
+             │                                   └ FileReceiver ┄ report ┄┄ source
              └ BurstSynchroniser ─ RadarReceiver ─ SceneTruth ─ Detector ─ SensingMetrics
 """
 
@@ -14,9 +14,6 @@ import sys
 import interrupts  # noqa: F401 - first: Ctrl-C may come while the rest loads
 from isac_hil_options import live_line, parse_arguments, run_program
 
-FRAME_SLOTS = 4
-"""Slots of samples in a frame: more would make a repeat wait."""
-
 
 def main() -> int:
     """Open the radio, calibrate, build the graph that the options ask for, run it, show what it measured."""
@@ -24,7 +21,7 @@ def main() -> int:
 
     import blocks  # only now: --help and a mistyped option answer at once
     from blocks.runtime import Flowgraph
-    from hil_radio import TIMING, open_bench
+    from hil_radio import AT_ONCE, TIMING, open_bench
     from hil_results import show_hil
     from isac_models.waveform.burst_format import BurstFormat
     from link_design import build_design
@@ -39,8 +36,8 @@ def main() -> int:
         K, radio = scenario.antennas, bench.radio
         channels = radio.capabilities.rx_channels
 
-        source, numbered = bench.source()
-        modulator = blocks.BurstModulator(scenario, layout, precoder.beam, equaliser, numbered)
+        source = bench.source()
+        modulator = blocks.BurstModulator(scenario, layout, precoder.beam, equaliser)
         transmit = blocks.RadioTransmit(radio, layout)
         receive = blocks.RadioReceive(radio, layout)
         user = blocks.BurstSynchroniser(layout, channels, (K, K + 1), name="user_synchroniser")
@@ -53,7 +50,7 @@ def main() -> int:
             scenario, layout, radar.width, precoder.beam, calibration, "leakage" not in without
         )
 
-        graph = Flowgraph("isac-hil", seed=options.seed, frame=FRAME_SLOTS * layout.slot)
+        graph = Flowgraph("isac-hil", seed=options.seed, frame=AT_ONCE * layout.slot, window=2)
         graph.connect(source, design.encoder, precoder, modulator, transmit)
         graph.connect(receive, user, receiver, reference, design.demodulator)
         graph.connect(design.demodulator, blocks.CommunicationMetrics(scenario))
@@ -62,10 +59,9 @@ def main() -> int:
         for listener in (receive, reference, echoes):
             graph.message(transmit, "sent", listener)
         if options.file:
-            sink = blocks.FileSink(layout, options.out, TIMING)
-            graph.connect(receiver, blocks.PayloadDecoder(layout), sink)
+            sink = blocks.FileReceiver(scenario, layout.payload, options.out, TIMING)
+            graph.connect(receiver, sink)
             graph.message(sink, "report", source)
-            graph.message(transmit, "sent", source)
         if options.record:
             bench.record(graph, receive)
 

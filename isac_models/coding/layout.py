@@ -1,7 +1,7 @@
 """Which burst carries which symbol of which code block.
 
 A burst of `size` bytes carries one symbol of each of the `size` codewords of a block: the loss of a burst
-costs every codeword one symbol, the fewest possible. `depth` blocks are sent in turns, so that a run of r lost
+costs every codeword one symbol, the fewest possible. `depth` blocks are sent in turns: a run of r lost
 bursts costs a block r / depth of them. Bursts are numbered in the order of sending:
 
     | header block | blocks 1 … depth in turns | blocks depth + 1 … 2 depth in turns | …

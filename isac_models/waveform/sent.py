@@ -21,10 +21,9 @@ END = {"end": True}
 
 @dataclass(frozen=True)
 class SentBurst:
-    """A burst that left from tick `time` on: header (number, flags), messages (N,), payload symbols (N,)."""
+    """A burst that left from tick `time` on: its number, messages (N,) and payload symbols (N,)."""
 
     number: int
-    flags: int
     time: int
     message: Values
     symbol: Values
@@ -33,7 +32,6 @@ class SentBurst:
         """Plain values, as they travel over a message port."""
         return {
             "number": self.number,
-            "flags": self.flags,
             "time": self.time,
             "message": self.message.astype(np.uint8).tobytes(),
             "symbol": self.symbol.astype(np.complex64).tobytes(),
@@ -44,7 +42,6 @@ class SentBurst:
         """What `to_dict` described."""
         return cls(
             int(values["number"]),
-            int(values["flags"]),
             int(values["time"]),
             np.frombuffer(values["message"], np.uint8),
             np.frombuffer(values["symbol"], np.complex64),

@@ -10,7 +10,7 @@ SLOT = 1280
 
 
 def burst(number: int, time: int) -> SentBurst:
-    return SentBurst(number, 0, time, np.array([1, 2], np.uint8), np.array([1j, -1], np.complex64))
+    return SentBurst(number, time, np.array([1, 2], np.uint8), np.array([1j, -1], np.complex64))
 
 
 def listening(*told: list[dict[str, Any]]) -> Callable[[float], list[dict[str, Any]]]:

@@ -78,6 +78,26 @@ def test_it_ends_when_told_to(running: subprocess.Popen[str]) -> None:
     assert running.wait(10) == 0
 
 
+@pytest.mark.namespaces
+def test_in_a_network_of_its_own_it_is_reached_through_files(tmp_path: Path) -> None:
+    control = f"ipc://{tmp_path}/control"
+    arguments = ["--address", f"zmq:ipc://{tmp_path}", "--control", control, "--namespace", "--until-eof"]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=ROOT, env=ENVIRONMENT, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if not process.stdout.readline():
+            pytest.skip(process.stderr.read().strip())
+        assert Path(f"/proc/{process.pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+        with LabControl(control) as lab:
+            assert lab.hello()["rx_channels"] == 17
+            lab.quit()
+        assert process.wait(10) == 0
+
+
 def test_what_it_cannot_do_it_says_in_a_line() -> None:
     done = subprocess.run(
         [*COMMAND, "--leakage-delay", "1"], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,

@@ -14,9 +14,10 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.hil.frontend.addresses import expand
 from tests.hil.frontend.engine import FrontEnd
 from tests.hil.frontend.settings import ScenarioValues, Settings, SettingsError
-from tests.hil.frontend.zmq_server import MOST_WAITING, Server, ZmqServer, expand
+from tests.hil.frontend.zmq_server import MOST_WAITING, Server, ZmqServer
 
 WAIT_MS = 5000
 SETTINGS = Settings(ScenarioValues(antennas=2), seed=4)
@@ -296,6 +297,7 @@ def test_a_restarted_front_end_cuts_the_connections_and_begins_anew(serve: Any, 
     server.inject("restart")
     assert monitor.poll(WAIT_MS)
     peer.tx[0].disable_monitor()
+    monitor.close(0)
     peer.close()
     again = connect(server)
     again.send(samples(64))

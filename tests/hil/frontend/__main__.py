@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import importlib
 import json
 import os
@@ -52,6 +53,11 @@ def parser() -> argparse.ArgumentParser:
         help="real time: RATE ticks/s, at most 100000 (default: virtual time)",
     )
     add("--ask-count", action="store_true", help="zmq: ask transmitters with a count, as GNU Radio does")
+    add(
+        "--namespace",
+        action="store_true",
+        help="run in a network namespace of its own, where only ipc:// addresses reach (Linux)",
+    )
     add("--until-eof", action="store_true", help="end when standard input closes")
     known = new.add_argument_group("settings")
     known.add_argument("--seed", type=int, default=1, help="of everything the link is not told (default 1)")
@@ -125,13 +131,28 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> tuple[Any, An
         raise
 
 
+def leave_the_network() -> None:
+    """Move this process, still of one thread, into a network namespace of its own. Raises ValueError.
+
+    Who may not make one makes a user namespace around it, where the machine allows that.
+    """
+    network, user = 0x40000000, 0x10000000  # CLONE_NEWNET, CLONE_NEWUSER of sched.h
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.unshare(network) and library.unshare(network | user):
+        raise ValueError(f"--namespace: {os.strerror(ctypes.get_errno())}")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run until told to end; returns the exit status."""
     arguments = parser().parse_args(argv)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    # The link needs the other cores, and the products here are small.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
+        if arguments.namespace:
+            leave_the_network()
         engine, server, control = start(arguments, stop)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

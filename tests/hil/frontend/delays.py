@@ -8,6 +8,7 @@ worst, -105 dB with eight), because a signal of two samples a symbol leaves the 
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,13 @@ class FixedDelay:
         return np.asarray(product.reshape(rows, -1)[:, :n])
 
 
+@cache
+def _table(ahead: int) -> Values:
+    """Taps, oldest sample first, for PHASES + 1 fractions from 0 to 1."""
+    rows = [fractional_taps(phase / PHASES, ahead)[::-1] for phase in range(PHASES + 1)]
+    return np.array(rows, np.float32)
+
+
 class DriftingDelay:
     """A complex stream read by a clock of its own: sample i is x at the time i - lag(i), lag ≥ LEAST + 1.
 
@@ -82,8 +90,7 @@ class DriftingDelay:
     def __init__(self, delay: float, ppm: float) -> None:
         self.delay = delay
         self.drift = 1 - 1 / (1 + 1e-6 * ppm)
-        table = [fractional_taps(phase / PHASES, self.AHEAD) for phase in range(PHASES + 1)]
-        self._table = np.array(table)[:, ::-1].astype(np.float32)
+        self._table = _table(self.AHEAD)
         self._slopes = np.diff(self._table, axis=0)
         self._past = np.zeros(0, np.complex64)
         self._first = 0  # time of the first sample in _past

@@ -18,6 +18,7 @@ import numpy as np
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from tests.hil.frontend.addresses import expand
 from tests.hil.frontend.engine import FrontEnd
 from tests.hil.frontend.faults import Fault, FaultQueue, check, spoil
 from tests.hil.frontend.fifo import SampleQueue
@@ -45,8 +46,9 @@ class ZmqServer:
     """Serves an engine over ZeroMQ: connects to `tx_addresses` (K), binds `rx_addresses` (K+1).
 
     `pace` in ticks a second holds virtual time back to real time. `ask_count` asks as GNU Radio does, for its
-    REP sinks. When every transmitting connection has closed, the engine is rewound: the next link begins at
-    tick 0 with the same hardware. Raises SettingsError for addresses of a wrong number or that cannot be had.
+    REP sinks. When a transmitting connection closes, the link is taken for gone: all are cut, the engine is
+    rewound, and the next link begins at tick 0 with the same hardware.
+    Raises SettingsError for addresses of a wrong number or that cannot be had.
     """
 
     def __init__(
@@ -72,23 +74,38 @@ class ZmqServer:
 
     def _open_all(self) -> None:
         """Sockets and the state that goes with them."""
+        self._wanted: list[deque[tuple[bytes, int]]] = [deque() for _ in self._rx]
+        self._spoiled: list[deque[Fault]] = [deque() for _ in self._rx]
+        self._context = zmq.Context()
+        self._poller = zmq.Poller()
+        self._roles: dict[Any, tuple[str, int]] = {}
+        self._sources: list[zmq.Socket[bytes]] = []
+        try:
+            self._sinks = [self._open(zmq.ROUTER, "rx", i, a) for i, a in enumerate(self.addresses["rx"])]
+            self._open_sources()
+        except BaseException:
+            self._close_all()
+            raise
+
+    def _open_sources(self) -> None:
+        """Connect to the transmitters; time begins."""
         for queue in (*self._tx, *self._rx):
             queue.clear()
         self._asked: set[int] = set()
         self._connected: set[int] = set()
-        self._wanted: list[deque[tuple[bytes, int]]] = [deque() for _ in self._rx]
-        self._spoiled: list[deque[Fault]] = [deque() for _ in self._rx]
         self._drop = 0
         self._paced_from: float | None = None
-        self._context = zmq.Context()
-        self._poller = zmq.Poller()
-        self._roles: dict[Any, tuple[str, int]] = {}
-        try:
-            self._sources = [self._open(zmq.DEALER, "tx", i, a) for i, a in enumerate(self.addresses["tx"])]
-            self._sinks = [self._open(zmq.ROUTER, "rx", i, a) for i, a in enumerate(self.addresses["rx"])]
-        except BaseException:
-            self._close_all()
-            raise
+        self._sources = [self._open(zmq.DEALER, "tx", i, a) for i, a in enumerate(self.addresses["tx"])]
+
+    def _close_sources(self) -> None:
+        for source in self._sources:
+            source.disable_monitor()  # which leaves the monitor's own socket open
+        for socket, (role, _) in list(self._roles.items()):
+            if role != "rx":
+                self._poller.unregister(socket)
+                socket.close(0)
+                del self._roles[socket]
+        self._sources = []
 
     def _open(self, kind: int, role: str, channel: int, address: str) -> zmq.Socket[bytes]:
         # DEALER and ROUTER speak with REP and REQ, but survive that the other side dies between two messages.
@@ -97,7 +114,7 @@ class ZmqServer:
         socket.setsockopt(zmq.MAXMSGSIZE, MOST_BYTES)
         try:
             if kind == zmq.DEALER:
-                socket.setsockopt(zmq.RECONNECT_IVL, 20)
+                socket.setsockopt(zmq.RECONNECT_IVL, 50)
                 socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
                 events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
                 self._watch(socket.get_monitor_socket(events), "monitor", channel)
@@ -117,9 +134,7 @@ class ZmqServer:
         self._poller.register(socket, zmq.POLLIN)
 
     def _close_all(self) -> None:
-        for socket, (role, _) in self._roles.items():
-            if role == "tx":
-                socket.disable_monitor()
+        self._close_sources()
         self._context.destroy(linger=0)
 
     def inject(self, kind: str, **details: Any) -> None:
@@ -135,11 +150,17 @@ class ZmqServer:
                 self._ask()
                 busy = self._advance()
                 self._answer()
-                for socket, _ in self._poller.poll(0 if busy else self._patience_ms()):
-                    role, channel = self._roles[socket]
-                    {"tx": self._take, "rx": self._note, "monitor": self._event}[role](channel, socket)
+                self._handle([s for s, _ in self._poller.poll(0 if busy else self._patience_ms())])
         finally:
             self._close_all()
+
+    def _handle(self, ready: list[Any]) -> None:
+        """What has come in: who came and went first, as no samples may pass from one link to the next."""
+        for role, handle in (("monitor", self._event), ("tx", self._take), ("rx", self._note)):
+            for socket in ready:
+                known = self._roles.get(socket)  # none: closed meanwhile
+                if known and known[0] == role:
+                    handle(known[1], socket)
 
     # The side that we receive from -----------------------------------------------------------
 
@@ -172,16 +193,13 @@ class ZmqServer:
 
     def _event(self, channel: int, socket: zmq.Socket[bytes]) -> None:
         """A transmitter has come or gone."""
-        if recv_monitor_message(socket)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            self._connected.add(channel)
-        elif channel in self._connected:
-            self._connected.remove(channel)
-            self._asked.discard(channel)
-            if not self._connected:
-                for queue in (*self._tx, *self._rx):
-                    queue.clear()
-                self._paced_from = None
+        while socket in self._roles and socket.poll(0):
+            if recv_monitor_message(socket)["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._connected.add(channel)
+            elif channel in self._connected:
+                self._close_sources()
                 self.engine.rewind()
+                self._open_sources()
 
     # The engine ------------------------------------------------------------------------------
 
@@ -278,21 +296,3 @@ class Server(ZmqServer):
     ) -> None:
         tx, rx = expand(address, engine.tx_channels, engine.rx_channels)
         super().__init__(engine, tx, rx, pace, ask_count)
-
-
-def expand(address: str, transmitters: int, receivers: int) -> tuple[list[str], list[str]]:
-    """The addresses of all channels, transmitting and receiving. Raises SettingsError."""
-    base = address.removeprefix("zmq:")
-    if base.startswith("ipc://") and len(base) > len("ipc://"):
-        folder = base.rstrip("/")
-        if len(folder) > 100:
-            raise SettingsError(f"address {address}: the folder's path is too long for a socket")
-        return [f"{folder}/tx{i}" for i in range(transmitters)], [f"{folder}/rx{i}" for i in range(receivers)]
-    host, _, port = base.removeprefix("tcp://").rpartition(":")
-    if not base.startswith("tcp://") or not host or not port.isdecimal() or len(port) > 5:
-        raise SettingsError(f"address {address!r}: give zmq:tcp://HOST:PORT or zmq:ipc://FOLDER")
-    first = int(port)
-    if not 1 <= first <= 65536 - transmitters - receivers:
-        raise SettingsError(f"address {address!r}: the last port would be above 65535")
-    places = [f"tcp://{host}:{first + i}" for i in range(transmitters + receivers)]
-    return places[:transmitters], places[transmitters:]

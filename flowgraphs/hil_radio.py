@@ -83,6 +83,24 @@ class Bench:
             )
         return blocks.MessageSource(options.scenario, options.bursts * layout.payload)
 
+    def recorder(self) -> Any:
+        """All receive channels as they come, to a SigMF recording."""
+        import blocks
+        from blocks.runtime import Signal
+
+        options, settings = self.options, self.radio.settings()
+        carriers = settings.get("rx_frequency")
+        return blocks.SigmfRecorder(
+            options.record,
+            options.scenario,
+            field="samples",
+            signal=Signal(self.radio.capabilities.rx_channels),
+            sample_rate=float(settings["rate"]),  # type: ignore[arg-type]
+            frequency=float(carriers[0]) if isinstance(carriers, list) and carriers else None,
+            hardware=self.radio.device,
+            about={"program": "isac_hil", "seed": options.seed, "without": options.without},
+        )
+
     def truth(self, tick: int) -> tuple[bool, float]:
         """Whether there was a target in the coherence block sent at a tick, and its angle in radians."""
         one = self.lab.truth(tick)

@@ -16,7 +16,7 @@ from isac_models.waveform.burst_format import BurstFormat
 
 
 class FileSink(Block):
-    """Puts a file together, names what is missing over the port `report`, and writes the file when it is whole.
+    """Puts a file together, says over the port `report` what is missing, and writes it when it is whole.
 
     consumes: content (b, B) uint8, intact (b,) bool, number (b,) int64 (-1: unknown), flags (b,) uint8,
     time (b,) int64 and start (b,) float64, which say the slot of a burst
@@ -65,7 +65,7 @@ class FileSink(Block):
     ) -> None:
         """Take what every slot brought, and report where it is time to."""
         for b in range(len(number)):
-            slot = int(round(float(time[b] + start[b] - self.format.pulse.delay) / self.format.slot))
+            slot = round(float(time[b] + start[b] - self.format.pulse.delay) / self.format.slot)
             slot = max(slot, 0)
             known = int(number[b]) if number[b] >= 0 else None
             data = content[b].tobytes() if intact[b] and known is not None else None

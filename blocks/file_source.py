@@ -62,17 +62,17 @@ class FileSource(Source):
     def start(self) -> None:
         """Begin with the first burst."""
         self._sender = Sender(self._encoder, self._timing)
-        self._emitted = self._fills = 0
+        self._made = self._fills = 0
         self._slots: list[int] = []  # of the air, that the bursts so far were sent in
 
     def work(self, count: int) -> dict[str, np.ndarray] | None:
         """The next bursts, or None when the receiver has the file or the transfer has failed."""
         self._hear(0.0)
-        while self._emitted - len(self._slots) >= AHEAD and not self.stopping:
+        while self._made - len(self._slots) >= AHEAD and not self.stopping:
             self._hear(WAIT_SECONDS)
         bursts = []
         while len(bursts) < min(AT_ONCE, max(1, count // self.format.payload)):
-            burst = self._sender.next(self._emitted)
+            burst = self._sender.next(self._made)
             if self._sender.finished:
                 break
             if burst is None:
@@ -80,7 +80,7 @@ class FileSource(Source):
                 bursts.append(self._messages(0, BurstFlag.FILL, self._encoder.payload(0)))
             else:
                 bursts.append(self._messages(burst.number, burst.flags, burst.payload))
-            self._emitted += 1
+            self._made += 1
         if not bursts:
             return None
         return {key: np.concatenate([burst[key] for burst in bursts]) for key in self.produces}
@@ -96,7 +96,7 @@ class FileSource(Source):
                 if isinstance(heard, int):
                     # The receiver counts slots of the air, the sender its own bursts.
                     report["slot"] = bisect_right(self._slots, heard) - 1
-                self._sender.receive(report, self._emitted)
+                self._sender.receive(report, self._made)
 
     def _messages(self, number: int, flags: int, payload: bytes) -> dict[str, np.ndarray]:
         data = np.frombuffer(header.protect(payload), np.uint8)

@@ -13,7 +13,7 @@ from isac_models.waveform.burst_format import BurstFormat
 
 
 class PayloadDecoder(Block):
-    """Decides every payload symbol, packs the bits (most significant first) and checks the CRC-32 behind them.
+    """Decides payload symbols, packs their bits (most significant first), checks the CRC-32 behind them.
 
     consumes: payload (b, N), csi (b, N) complex64
     produces: content (b, B) uint8, what the payload carries without its checksum, intact (b,) bool

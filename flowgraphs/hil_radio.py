@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from blocks.radio.calibrate import calibrate, key_of
 from blocks.radio.interface import Radio
 from blocks.radio.lab import VirtualFrontEnd
 from blocks.radio.registry import open_radio
+from blocks.radio.sim import SimRadio
 from isac_models.coding.repeat import Timing
 from isac_models.errors import UserError
+from isac_models.impairments import Impairments
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_store import load_calibration, save_calibration
 from isac_models.waveform.calibration_vectors import Calibration
@@ -88,9 +90,7 @@ def open_bench(options: argparse.Namespace, layout: BurstFormat) -> Iterator[Ben
     """Open what the options name, with a virtual front end behind it where no device is named."""
     with ExitStack() as stack:
         if options.radio == "sim":
-            from hil_sim import open_sim
-
-            radio, lab = open_sim(options, layout)
+            radio, lab = _simulated(options, layout)
         elif options.device is None:
             if options.radio not in PROTOCOLS:
                 raise UserError(f"--radio {options.radio} needs --device: no virtual front end speaks to it")
@@ -108,6 +108,54 @@ def open_bench(options: argparse.Namespace, layout: BurstFormat) -> Iterator[Ben
         yield Bench(options, layout, radio, lab)
 
 
+class _Simulation:
+    """What the virtual front end's door is to it, for a `SimRadio`."""
+
+    session = "in process"
+
+    def __init__(self, radio: SimRadio) -> None:
+        self._radio = radio
+
+    def scene(self, name: str) -> int:
+        """Another scene."""
+        return self._radio.scene(name)
+
+    def truth(self, tick: int) -> dict[str, Any]:
+        """The coherence block at a tick."""
+        one = self._radio.truth(tick, 1)
+        return {
+            "present": bool(one.target.present[0]),
+            "theta": float(one.target.angle[0]),
+            "alpha": complex(one.target.gain[0]),
+            "vartheta": float(one.comm_angle[0]),
+            "beta": complex(one.comm_gain[0]),
+        }
+
+
+def _simulated(options: argparse.Namespace, layout: BurstFormat) -> tuple[Radio, Any]:
+    """The radio in process, impairments drawn from the front end's seed; options are fields as NAME=VALUE."""
+    seed = options.front_end_seed
+    impairments = Impairments.draw(seed, layout.antennas)
+    changes: dict[str, Any] = {}
+    for text in options.front_end:
+        name, equals, value = text.removeprefix("--").replace("-", "_").partition("=")
+        if not equals:
+            impairments = impairments.without(name.removeprefix("no_"))
+            continue
+        current = getattr(impairments, name, None)
+        if not isinstance(current, int | float):
+            raise UserError(f"--front-end {text}: the simulated front end has no number of that name")
+        try:
+            changes[name] = type(current)(float(value))
+        except ValueError:
+            raise UserError(f"--front-end {text}: {value!r} is no number") from None
+    impairments = replace(impairments, **changes)
+    radio = SimRadio(
+        options.scenario, impairments, layout, seed=seed, scene="calibration", queue=QUEUE * layout.slot
+    )
+    return radio, _Simulation(radio)
+
+
 def _behind(name: str, lab: Any, layout: BurstFormat) -> dict[str, Any]:
     """Options of the backend for a front end's addresses."""
     if name == "zmq":
@@ -118,9 +166,12 @@ def _behind(name: str, lab: Any, layout: BurstFormat) -> dict[str, Any]:
             "chunk": layout.slot,
             "queue": QUEUE * layout.slot,
         }
-    if isinstance(lab, str):
-        return {"device": lab}
-    return {"device": lab.addresses}
+    addresses = lab.split(",") if isinstance(lab, str) else lab.addresses
+    channels = {"tx_channels": layout.antennas, "rx_channels": layout.antennas + 1}
+    if name == "iio":
+        size = {"chunk": 2 * layout.slot, "queue": QUEUE * layout.slot}
+        return {"contexts": addresses, "phase_coherent": not isinstance(lab, str), **channels, **size}
+    return {"device": addresses, **channels}
 
 
 def _ports(base: str, antennas: int) -> dict[str, list[str]]:

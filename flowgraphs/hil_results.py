@@ -40,6 +40,7 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
         "theory": None,
         "artifacts": artifacts_of(design.precoder, design.detector),
         "interrupted": report.interrupted,
+        "blocks": report.to_dict()["blocks"],
         **{name: results[name] for name in (*RADIO, *MORE) if name in results},
     }
     interrupts.run_ended()
@@ -64,11 +65,15 @@ def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:
         "Hardware: a virtual front end, protocol in the loop; no RF hardware was touched."
         if bench.lab is not None
         else f"Hardware: {summary['device']}",
-        f"Samples: {receive['samples']:,} a channel, {receive['lost_samples']:,} lost in {receive['gaps']} gaps, "
-        f"{user['slips']} losses found by the burst clock alone, {user['restarts']} restarts.",
-        f"Bursts: {user['found']:,} found, {user['missed']:,} due and not found, "
-        f"{reference['snapshots_lost'] + radar['snapshots_lost']:,} snapshots lost.",
     ]
+    notes.append(
+        f"Samples: {receive['samples']:,} a channel, {receive['lost_samples']:,} lost in {receive['gaps']} "
+        f"gaps, {user['slips']} losses found by the burst clock alone, {user['restarts']} restarts."
+    )
+    notes.append(
+        f"Bursts: {user['found']:,} found, {user['missed']:,} due and not found, "
+        f"{reference['snapshots_lost'] + radar['snapshots_lost']:,} snapshots lost."
+    )
     events = {kind: n for kind, n in receive["events"].items() if kind != "burst_ack"}
     if events:
         notes.append("Events: " + ", ".join(f"{n} {kind}" for kind, n in sorted(events.items())) + ".")

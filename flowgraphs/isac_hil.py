@@ -22,11 +22,10 @@ def main() -> int:
     """Open the radio, calibrate, build the graph that the options ask for, run it, show what it measured."""
     options = parse_arguments()
 
-    from hil_radio import TIMING, open_bench
-    from hil_results import show_hil
-
     import blocks  # only now: --help and a mistyped option answer at once
     from blocks.runtime import Flowgraph
+    from hil_radio import TIMING, open_bench
+    from hil_results import show_hil
     from isac_models.waveform.burst_format import BurstFormat
     from link_design import build_design
 

@@ -51,6 +51,7 @@ def calibrate(
     radio.rx.start()
     first = -(-(radio.now() + radio.capabilities.lead) // layout.slot) * layout.slot + layout.slot
     found, number, deadline = 0, 0, clock.monotonic() + SECONDS
+    received = radio.rx.recv(1)
     while found < bursts and clock.monotonic() < deadline:
         # A few ahead of what has been received: a queue need not hold them all.
         while number < found + 8 and number < 2 * bursts:
@@ -67,5 +68,7 @@ def calibrate(
         raise RadioError(
             f"calibration: {found} of {bursts} bursts were received: look at antennas, gain and reflector"
         )
-    radio.rx.recv(2 * layout.slot)  # what is left of the last burst
+    end = first + number * layout.slot
+    while received.time + received.samples.shape[1] < end:  # what is still on its way
+        received = radio.rx.recv(layout.slot, TIMEOUT)
     return estimator.estimate(key)

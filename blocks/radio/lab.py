@@ -52,9 +52,9 @@ class VirtualFrontEnd:
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         (self._folder / "scenario.json").write_text(json.dumps(scenario.to_dict()))
-        address = {"zmq": f"zmq:ipc://{self._folder}"}.get(protocol)
+        address = {"zmq": f"zmq:ipc://{self._folder}", "iio": "127.0.0.1:0"}.get(protocol, "")
         arguments = [
-            *(("--protocol", protocol) if address is None else ("--address", address)),
+            *("--protocol", protocol, *(("--address", address) if address else ())),
             *("--control", f"ipc://{self._folder}/control", "--scene", scene, "--until-eof"),
             *("--scenario", str(self._folder / "scenario.json"), "--seed", str(seed)),
             *options,

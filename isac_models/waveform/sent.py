@@ -112,10 +112,10 @@ class SentBursts:
         or within half a slot of where the ones before it were.
         """
         sent = received - self.offset
-        if number is not None and (known := self._numbers.get(number)) is not None:
-            if not self._confirmed or abs(known.time - sent) < self.slot / 2:
-                self.offset, self._confirmed = received - known.time, True
-                return known
+        known = None if number is None else self._numbers.get(number)
+        if known is not None and (not self._confirmed or abs(known.time - sent) < self.slot / 2):
+            self.offset, self._confirmed = received - known.time, True
+            return known
         at = bisect_left(self._times, sent)
         near = [self._bursts[i] for i in (at - 1, at) if 0 <= i < len(self._bursts)]
         best = min(near, key=lambda burst: abs(burst.time - sent), default=None)

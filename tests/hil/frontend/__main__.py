@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -15,7 +16,7 @@ EXAMPLE = """
 Prints one line of JSON with its addresses when it is ready; ends on SIGTERM, SIGINT, or the control's quit.
 What is not given of the unknowns is drawn from --seed.
 
-  python -m tests.hil.frontend --address zmq:tcp://127.0.0.1:2000 --seed 7 --clock-ppm 10 --ue-delay 12.5
+  python -m tests.hil.frontend --address zmq:tcp://127.0.0.1:20000 --seed 7 --clock-ppm 10 --ue-delay 12.5
 """
 
 
@@ -114,9 +115,14 @@ def start(arguments: argparse.Namespace, stop: threading.Event) -> tuple[Any, An
         more["ask_count"] = True
     engine = FrontEnd(settings)
     module = importlib.import_module(f"tests.hil.frontend.{protocol}_server")
-    default = {"zmq": "zmq:tcp://127.0.0.1:2000"}.get(protocol, getattr(module, "DEFAULT_ADDRESS", ""))
+    default = {"zmq": "zmq:tcp://127.0.0.1:20000"}.get(protocol, getattr(module, "DEFAULT_ADDRESS", ""))
     server = module.Server(engine, given["address"] or default, **more)
-    return engine, server, Control(engine, server, stop, given["control"])
+    try:
+        return engine, server, Control(engine, server, stop, given["control"])
+    except ValueError:
+        stop.set()
+        server.run(stop)  # that has nothing to do but to close its sockets
+        raise
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -151,7 +157,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _wait_for_eof(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+    while os.read(0, 4096):  # a buffered read would hold a lock that the interpreter needs to end
         pass
     stop.set()
 

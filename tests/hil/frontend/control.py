@@ -34,7 +34,7 @@ class Control:
             self._socket.bind(address)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
-            raise ValueError(f"control at {address}: {error.strerror}") from None
+            raise ValueError(f"control at {address}: {zmq.strerror(error.errno or 0)}") from None
         self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 

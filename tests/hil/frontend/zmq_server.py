@@ -106,7 +106,9 @@ class ZmqServer:
                 socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
                 socket.bind(address)
         except zmq.ZMQError as error:
-            raise SettingsError(f"{role} channel {channel} at {address}: {error.strerror}") from None
+            raise SettingsError(
+                f"{role} channel {channel} at {address}: {zmq.strerror(error.errno or 0)}"
+            ) from None
         self._watch(socket, role, channel)
         return socket
 

@@ -39,7 +39,7 @@ RETRY = 0.1  # seconds between attempts to reach a context that is gone
 
 
 class IioRadio(IioSettings):
-    """The contexts of `device` (URIs, with commas or as a list, or pyadi-iio devices), side by side.
+    """The `contexts` (URIs, with commas or as a list, or pyadi-iio devices), side by side as one radio.
 
     Channels are counted through: 2k and 2k + 1 belong to context k. `tx_channels`, `rx_channels`: how many
     are used (None: all). A context's carriers and its rate are those of both its channels.
@@ -56,7 +56,7 @@ class IioRadio(IioSettings):
 
     def __init__(
         self,
-        device: str | Sequence[object],
+        contexts: str | Sequence[object],
         *,
         tx_channels: int | None = None,
         rx_channels: int | None = None,
@@ -68,10 +68,10 @@ class IioRadio(IioSettings):
         phase_coherent: bool = False,
         virtual_time: bool | None = None,
     ) -> None:
-        contexts = device.split(",") if isinstance(device, str) else device
-        uris = [getattr(each, "uri", each) for each in contexts]
+        named = contexts.split(",") if isinstance(contexts, str) else contexts
+        uris = [getattr(each, "uri", each) for each in named]
         if not uris or not all(isinstance(uri, str) and uri for uri in uris):
-            raise RadioError("device names contexts: URIs such as ip:192.168.2.1, or pyadi-iio devices")
+            raise RadioError("contexts is a list of URIs such as ip:192.168.2.1, or of pyadi-iio devices")
         self._ahead = -(-(2 * chunk if ahead is None else ahead) // max(chunk, 1)) * chunk
         if not 64 <= chunk <= 1 << 20 or self._ahead < chunk or not 1 <= buffers <= 64:
             raise RadioError(

@@ -272,11 +272,11 @@ def test_where_time_is_real_the_end_of_a_reception_ends_the_session() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"device": []}, "URIs"),
-        ({"device": ""}, "URIs"),
-        ({"device": [None]}, "URIs"),
-        ({"device": ["ip:127.0.0.1:9"]}, "no IIO context answers at ip:127.0.0.1:9"),
-        ({"device": ["nonsense"]}, "no IIO context answers at nonsense"),
+        ({"contexts": []}, "URIs"),
+        ({"contexts": ""}, "URIs"),
+        ({"contexts": [None]}, "URIs"),
+        ({"contexts": ["ip:127.0.0.1:9"]}, "no IIO context answers at ip:127.0.0.1:9"),
+        ({"contexts": ["nonsense"]}, "no IIO context answers at nonsense"),
         ({"chunk": 1}, "chunk"),
         ({"chunk": 512, "ahead": 0}, "ahead"),
         ({"queue": 0}, "queue"),
@@ -289,7 +289,7 @@ def test_where_time_is_real_the_end_of_a_reception_ends_the_session() -> None:
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], words: str) -> None:
     with served(4, 4) as server:
         with pytest.raises(RadioError, match=words) as caught:
-            IioRadio(**{"device": server.addresses, **options})
+            IioRadio(**{"contexts": server.addresses, **options})
         assert "\n" not in str(caught.value)
 
 

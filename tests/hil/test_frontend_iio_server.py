@@ -131,9 +131,22 @@ def test_the_engine_is_rewound_when_the_last_client_has_left() -> None:
         two.close()
         assert one.ask("TIMEOUT 1000") == 0
         assert engine.happened == []
-        server.inject("close")
+        last = list(server._sessions)
+        one.close()
+        for session in last:
+            session.join(20)
         assert engine.happened == ["rewind"]
         assert server.converters.time == 0
+
+
+def test_connections_that_are_cut_leave_the_engine_where_it_was() -> None:
+    with talking() as (server, client):
+        opened(client, tx=False)
+        client.samples(80)
+        server.inject("close")
+        assert client.file.read() == b""
+        assert server.converters.time == 10
+        assert loopback(server).happened == []
 
 
 def test_another_carrier_retunes_the_engine_and_the_same_one_does_not() -> None:

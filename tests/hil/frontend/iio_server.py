@@ -51,7 +51,7 @@ class Server:
     engine lacks is silent. `pace`: ticks/s that time is held back to (None: none). `fifo`: ticks that wait
     for a context that reads more slowly than the others. `grid`: where no stream is open, the next one begins
     at a multiple of so many ticks, so that a client that opens its streams anew, and counts on in such
-    multiples, still meets the engine's blocks. When the last connection has ended, the engine is rewound.
+    multiples, still meets the engine's blocks. When the last client has left, the engine is rewound.
 
     Raises ValueError for an address that cannot be, OSError for one that cannot be had.
     """
@@ -76,6 +76,7 @@ class Server:
             raise ValueError(f"address {address!r}: write iio:HOST or iio:HOST:PORT")
         self._lock = threading.Lock()
         self._sessions: set[Session] = set()
+        self._cutting = False  # connections end because they are cut, not because clients have left
         self._stalled_until = self._away_until = 0.0
         self._listeners: list[socket.socket] = []
         self._places = [(host, first + k if first else 0) for k in range(count)]
@@ -140,6 +141,7 @@ class Server:
         else:
             self._away_until = clock.monotonic() + (values["seconds"] if "seconds" in details else 0)
             self._hang_up()
+            self.converters.rewind()
             self.converters.engine.restart()
             for each in self.contexts:
                 each.reset()
@@ -170,7 +172,7 @@ class Server:
         """A session has ended."""
         with self._lock:
             self._sessions.discard(session)
-            if not self._sessions:
+            if not self._sessions and not self._cutting:
                 self.converters.rewind()
 
     def _listen(self) -> None:
@@ -209,8 +211,10 @@ class Server:
 
     def _hang_up(self) -> None:
         with self._lock:
+            self._cutting = True
             sessions = list(self._sessions)
         for session in sessions:
             session.hang_up()
         for session in sessions:
             session.join(PATIENCE)
+        self._cutting = False

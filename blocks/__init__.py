@@ -6,12 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from blocks.burst_modulator import BurstModulator
+    from blocks.burst_receiver import BurstReceiver
+    from blocks.burst_reference import BurstReference
+    from blocks.burst_synchroniser import BurstSynchroniser
     from blocks.communication_metrics import CommunicationMetrics
     from blocks.constellation_probe import ConstellationProbe
     from blocks.demodulator import Demodulator
     from blocks.detection_counter import DetectionCounter
     from blocks.detection_map import DetectionMap
     from blocks.detector import Detector
+    from blocks.file_receiver import FileReceiver
+    from blocks.file_sender import FileSender
     from blocks.frame_player import FramePlayer
     from blocks.frame_recorder import FrameRecorder
     from blocks.learned_detector import LearnedDetector
@@ -26,18 +32,30 @@ if TYPE_CHECKING:
     from blocks.paired_sensing_metrics import PairedSensingMetrics
     from blocks.precoder import Precoder
     from blocks.qam_encoder import QamEncoder
+    from blocks.radar_receiver import RadarReceiver
+    from blocks.radio_receive import RadioReceive
+    from blocks.radio_transmit import RadioTransmit
+    from blocks.reed_solomon_decoder import ReedSolomonDecoder
+    from blocks.reed_solomon_encoder import ReedSolomonEncoder
+    from blocks.scene_truth import SceneTruth
     from blocks.sensing_metrics import SensingMetrics
     from blocks.sigmf_player import SigmfPlayer
     from blocks.sigmf_recorder import SigmfRecorder
     from blocks.target_reflector import TargetReflector
 
 __all__ = [
+    "BurstModulator",
+    "BurstReceiver",
+    "BurstReference",
+    "BurstSynchroniser",
     "CommunicationMetrics",
     "ConstellationProbe",
     "Demodulator",
     "DetectionCounter",
     "DetectionMap",
     "Detector",
+    "FileReceiver",
+    "FileSender",
     "FramePlayer",
     "FrameRecorder",
     "LearnedDetector",
@@ -52,6 +70,12 @@ __all__ = [
     "PairedSensingMetrics",
     "Precoder",
     "QamEncoder",
+    "RadarReceiver",
+    "RadioReceive",
+    "RadioTransmit",
+    "ReedSolomonDecoder",
+    "ReedSolomonEncoder",
+    "SceneTruth",
     "SensingMetrics",
     "SigmfPlayer",
     "SigmfRecorder",

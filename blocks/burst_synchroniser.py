@@ -50,11 +50,9 @@ class BurstSynchroniser(Block):
         self._channels = slice(*channels)
         self._count = channels[1] - channels[0]
         self._finder = BurstFinder(layout, self._count, false_alarm)
-        self.dimensions = {
-            "rx_channels": rx_channels,
-            "channels": self._count,
-            "width": self._finder.width,
-        }
+        self.width = self._finder.width
+        """Samples of a window."""
+        self.dimensions = {"rx_channels": rx_channels, "channels": self._count, "width": self.width}
 
     def start(self) -> None:
         """Search from the beginning."""

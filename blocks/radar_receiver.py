@@ -94,7 +94,7 @@ class RadarReceiver(Block):
             used += 1
         self._used += used
         return {
-            "echo": echo[:used].reshape(used * n, -1),
+            "echo": echo[:used].reshape(used * n, self.scenario.antennas),
             "transmit_time": np.repeat(sent[:used], n),
         }
 

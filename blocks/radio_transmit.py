@@ -33,6 +33,7 @@ class RadioTransmit(Block):
         "payload_symbol": Signal("payload"),
     }
     publishes = ("sent",)
+    reframes = True  # nothing goes further; its end of stream is where END is told
 
     def __init__(self, radio: Radio, layout: BurstFormat, name: str | None = None) -> None:
         super().__init__(name)

@@ -5,7 +5,7 @@ python flowgraphs/isac_hil.py --radio zmq --file picture.png --out received.png
 source ─ Encoder ─ Precoder ─ BurstModulator ─ RadioTransmit ┄ sent ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┐
                                                              ┊                            ┊
 RadioReceive ┬ BurstSynchroniser ─ BurstReceiver ┬ BurstReference ─ Demodulator ─ CommunicationMetrics
-             │                                   └ PayloadDecoder ─ FileSink ┄ feedback ┄┄ source
+             │                                   └ FileReceiver ┄ report ┄┄ source
              └ BurstSynchroniser ─ RadarReceiver ─ SceneTruth ─ Detector ─ SensingMetrics
 """
 
@@ -21,7 +21,7 @@ def main() -> int:
 
     import blocks  # only now: --help and a mistyped option answer at once
     from blocks.runtime import Flowgraph
-    from hil_radio import open_bench
+    from hil_radio import AT_ONCE, TIMING, open_bench
     from hil_results import show_hil
     from isac_models.waveform.burst_format import BurstFormat
     from link_design import build_design
@@ -36,9 +36,10 @@ def main() -> int:
         K, radio = scenario.antennas, bench.radio
         channels = radio.capabilities.rx_channels
 
+        source = bench.source()
+        modulator = blocks.BurstModulator(scenario, layout, precoder.beam, equaliser)
         transmit = blocks.RadioTransmit(radio, layout)
         receive = blocks.RadioReceive(radio, layout)
-        modulator = blocks.BurstModulator(scenario, layout, precoder.beam, equaliser)
         user = blocks.BurstSynchroniser(layout, channels, (K, K + 1), name="user_synchroniser")
         radar = blocks.BurstSynchroniser(layout, channels, (0, K), name="radar_synchroniser")
         receiver = blocks.BurstReceiver(
@@ -49,16 +50,20 @@ def main() -> int:
             scenario, layout, radar.width, precoder.beam, calibration, "leakage" not in without
         )
 
-        graph = Flowgraph("isac-hil", seed=options.seed, frame=8 * layout.slot)
-        source = bench.source(graph, receiver)
+        graph = Flowgraph("isac-hil", seed=options.seed, frame=AT_ONCE * layout.slot, window=2)
         graph.connect(source, design.encoder, precoder, modulator, transmit)
         graph.connect(receive, user, receiver, reference, design.demodulator)
         graph.connect(design.demodulator, blocks.CommunicationMetrics(scenario))
         graph.connect(receive, radar, echoes, blocks.SceneTruth(bench.truth), design.detector)
         graph.connect(design.detector, blocks.SensingMetrics(scenario))
         for listener in (receive, reference, echoes):
-            graph.message(transmit, "sent", listener, "sent")
-        bench.record(graph, receive)
+            graph.message(transmit, "sent", listener)
+        if options.file:
+            sink = blocks.FileReceiver(scenario, layout.payload, options.out, TIMING)
+            graph.connect(receiver, sink)
+            graph.message(sink, "report", source)
+        if options.record:
+            bench.record(graph, receive)
 
         with live_line(options) as line:
             report = graph.run(on_status=line.update)

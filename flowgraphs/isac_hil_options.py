@@ -78,7 +78,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="leave a correction out, to see what it is worth; may be repeated",
     )
     what = parser.add_argument_group("what is sent")
-    what.add_argument("--file", metavar="IN", help="send this file whole: Reed-Solomon, and repeats on request")
+    what.add_argument(
+        "--file", metavar="IN", help="send this file whole: Reed-Solomon, and repeats on request"
+    )
     what.add_argument("--out", metavar="OUT", help="write what is received here")
     what.add_argument(
         "--bursts",

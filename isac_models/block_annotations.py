@@ -46,7 +46,7 @@ class BlockAnnotator:
         detected: Values | None = None,
         estimate: Values | None = None,
     ) -> None:
-        """Take snapshots `position` …: presence, true angle, and both decision and estimate or neither, (n,)."""
+        """Take snapshots `position` …: presence, true angle, decision and estimate or neither, (n,)."""
         n = len(present)
         if self._first is None:
             self._first = position

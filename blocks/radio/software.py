@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 
-from blocks.radio.interface import Direction, Radio, RadioError, check_channel
+import numpy as np
+
+from blocks.radio.interface import (
+    TIMEOUT,
+    Direction,
+    Radio,
+    RadioError,
+    Received,
+    Receiver,
+    Transmitter,
+    check_channel,
+)
 
 
-class SoftwareRadio(Radio):
+class PlainRadio(Radio):
+    """A radio whose two halves are methods of its own: `tx.send` is `send`, `rx.recv` is `recv`."""
+
+    def __init__(self) -> None:
+        self.tx, self.rx = _Transmitter(self), _Receiver(self)
+
+    @abstractmethod
+    def send(
+        self, samples: np.ndarray, time: int | None, start_of_burst: bool, end_of_burst: bool, timeout: float
+    ) -> None:
+        """See `Transmitter.send`."""
+
+    @abstractmethod
+    def start(self, time: int | None, n: int | None) -> None:
+        """See `Receiver.start`."""
+
+    @abstractmethod
+    def recv(self, most: int, timeout: float) -> Received:
+        """See `Receiver.recv`."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """See `Receiver.stop`."""
+
+
+class SoftwareRadio(PlainRadio):
     """Keeps rate and frequencies as they are set: nothing but a calibration's key depends on them.
 
     There is no amplifier to set: 0 dB is the only gain, the internal one the only clock and time.
     """
 
     def __init__(self, rate: float, frequency: float) -> None:
+        super().__init__()
         self._rate = 0.0
         self.set_rate(rate)
         self._gains: dict[tuple[Direction, int], float] = {}
@@ -79,3 +117,32 @@ class SoftwareRadio(Radio):
     def clock_locked(self) -> bool:
         """Nothing is there to unlock."""
         return True
+
+
+class _Transmitter(Transmitter):
+    def __init__(self, radio: PlainRadio) -> None:
+        self._radio = radio
+
+    def send(
+        self,
+        samples: np.ndarray,
+        time: int | None = None,
+        start_of_burst: bool = True,
+        end_of_burst: bool = True,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._radio.send(samples, time, start_of_burst, end_of_burst, timeout)
+
+
+class _Receiver(Receiver):
+    def __init__(self, radio: PlainRadio) -> None:
+        self._radio = radio
+
+    def start(self, time: int | None = None, n: int | None = None) -> None:
+        self._radio.start(time, n)
+
+    def recv(self, most: int = 65536, timeout: float = TIMEOUT) -> Received:
+        return self._radio.recv(most, timeout)
+
+    def stop(self) -> None:
+        self._radio.stop()

@@ -29,8 +29,6 @@ from blocks.radio.interface import (
     RadioError,
     RadioTimeout,
     Received,
-    Receiver,
-    Transmitter,
     check_samples,
 )
 from blocks.radio.software import SoftwareRadio
@@ -119,7 +117,6 @@ class ZmqRadio(SoftwareRadio):
             retry=retry,
         )
         self._waiters, self._closing = 0, False
-        self.tx, self.rx = _Transmitter(self), _Receiver(self)
         self._thread = threading.Thread(target=self._serve, name="zmq-radio", daemon=True)
         self._thread.start()
 
@@ -244,32 +241,3 @@ class ZmqRadio(SoftwareRadio):
                 self._closing = True
                 self._lock.notify_all()
             self._ports.close()
-
-
-class _Transmitter(Transmitter):
-    def __init__(self, radio: ZmqRadio) -> None:
-        self._radio = radio
-
-    def send(
-        self,
-        samples: np.ndarray,
-        time: int | None = None,
-        start_of_burst: bool = True,
-        end_of_burst: bool = True,
-        timeout: float = TIMEOUT,
-    ) -> None:
-        self._radio.send(samples, time, start_of_burst, end_of_burst, timeout)
-
-
-class _Receiver(Receiver):
-    def __init__(self, radio: ZmqRadio) -> None:
-        self._radio = radio
-
-    def start(self, time: int | None = None, n: int | None = None) -> None:
-        self._radio.start(time, n)
-
-    def recv(self, most: int = 65536, timeout: float = TIMEOUT) -> Received:
-        return self._radio.recv(most, timeout)
-
-    def stop(self) -> None:
-        self._radio.stop()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
+from blocks.runtime.letterbox import Letterbox, MessagePorts
 from blocks.runtime.port import Field, GraphError, ResolvedField
 from isac_models.draws import SnapshotRandom
 
@@ -33,6 +34,14 @@ class Block:
     A block that takes several branches of a stream (`Flowgraph.join`) finds the branch's name before
     every field: `baseline_detected` is the field `detected` of the branch `baseline`.
 
+    A block that `reframes` returns arrays of any length n ≥ 0, whatever the length of the frame: bursts
+    found in samples, say. None of the fields that reach it go further, only those that it produces.
+    Frames keep their numbers and tags; the tags of one that gives no items wait for the next that does.
+    Blocks below are not called for a frame without items.
+
+    Blocks may tell each other things beside the stream, against its direction too, over message ports:
+    `publish` sends, `messages` receives, `Flowgraph.message` connects.
+
     `name` is unique in a graph (default: the class name in snake_case). `stream_key` keys the
     block's random draws (default: the name); blocks that share one draw the same noise.
     """
@@ -45,6 +54,12 @@ class Block:
     """Whether `work` is given every field that reaches the block, declared or not."""
     replicable: ClassVar[bool] = False
     """True when `work` depends on its arguments, `random` and `position` only."""
+    reframes: ClassVar[bool] = False
+    """Whether `work` returns frames of other lengths than it takes, and passes no field on."""
+    publishes: Sequence[str] = ()
+    """Message ports that the block sends on."""
+    subscribes: Sequence[str] = ()
+    """Message ports that the block receives on."""
     dimensions: Mapping[str, int] = NO_TAGS
     """Sizes of the dimension names in the fields, before those of `self.scenario`."""
     parameters: Mapping[str, Any] = NO_TAGS
@@ -61,6 +76,8 @@ class Block:
         self.tags: Mapping[str, Any] = {}
         self._random: SnapshotRandom | None = None
         self._emitted: dict[str, Any] = {}
+        self._letterbox = Letterbox()
+        self._ports: MessagePorts = self._letterbox
 
     # What a subclass writes ------------------------------------------------------------------
 
@@ -70,6 +87,12 @@ class Block:
     def work(self, *args: Any, **fields: Any) -> Arrays | None:
         """Turn the consumed arrays (n, …) into the produced ones; a sink returns None."""
         raise TypeError(f"block {self.name} ({type(self).__name__}) does not define work()")
+
+    def flush(self) -> Arrays | None:
+        """Called once on a block that `reframes`, after its last frame: what it still holds, or None.
+
+        It goes out as one more frame. `position` is the number of items that came in.
+        """
 
     def finish(self) -> None:
         """Called after the end of the stream, with its tags in `self.tags`: commit results here."""
@@ -102,6 +125,51 @@ class Block:
         """The tags emitted since the last call, and forget them."""
         emitted, self._emitted = self._emitted, {}
         return emitted
+
+    def publish(self, port: str, value: Any) -> None:
+        """Send `value` (numbers, strings, bytes, lists, dicts; 64 KiB) to every reader of a message port.
+
+        Each reader gets what one writer publishes completely and in order. A call returns at once
+        unless a reader has 1024 messages unread. Raises MessageOverrun when that lasts for a second,
+        TypeError or ValueError for what cannot be sent. Where nobody reads the port nothing happens.
+        Outside a graph the value is kept in `published`. Call it from `start`, `work` or `flush`.
+        """
+        if port not in self.publishes:
+            raise ValueError(f"block {self.name} declares no message port {port!r} in `publishes`")
+        self._ports.publish(port, value)
+
+    def messages(self, port: str, timeout: float = 0.0) -> list[Any]:
+        """The messages that have come on a port since the last call, oldest first; perhaps none.
+
+        Waits up to `timeout` seconds for the first one; a wait ends early when every writer has ended,
+        and when the graph is told to stop (`stopping`). Raises RuntimeError for a wait on a port that
+        nobody is connected to. Outside a graph it returns what was put there with `deliver`. Call it
+        from `start`, `work` or `flush`: what has not been taken when the block's stream ends is dropped.
+        """
+        if port not in self.subscribes:
+            raise ValueError(f"block {self.name} declares no message port {port!r} in `subscribes`")
+        return self._ports.messages(port, timeout)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the graph has been told to stop: a source that waits should end its stream."""
+        return self._ports.stopping
+
+    @property
+    def published(self) -> list[tuple[str, Any]]:
+        """What the block has published outside a graph, as (port, value), oldest first."""
+        return self._letterbox.published
+
+    def deliver(self, port: str, value: Any) -> None:
+        """Put a message on a port of a block outside a graph, for its next `messages`."""
+        if port not in self.subscribes:
+            raise ValueError(f"block {self.name} declares no message port {port!r} in `subscribes`")
+        self._letterbox.deliver(port, value)
+
+    def attach(self, ports: MessagePorts | None) -> None:
+        """Let messages go over `ports` (None: stay with the block), and forget those of before."""
+        self._letterbox = Letterbox()
+        self._ports = self._letterbox if ports is None else ports
 
     def resolve(self, fields: Mapping[str, Field]) -> dict[str, ResolvedField]:
         """`fields` with every dimension name replaced by this block's size for it."""

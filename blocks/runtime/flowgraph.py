@@ -87,6 +87,23 @@ class Flowgraph:
         self._wiring = wiring
         return self
 
+    def message(self, writer: Block, published: str, reader: Block, subscribed: str | None = None) -> Self:
+        """Let what `writer` publishes on one message port reach a port of `reader` (default: of that name).
+
+            graph.message(sink, "acknowledged", source)
+
+        Messages go beside the stream: against its direction, in circles, from one port to several and from
+        several to one. Both blocks have a place in the stream as well.
+
+        Raises GraphError for a port that the block does not declare, one connection made twice, and a
+        block that is connected to itself.
+        """
+        wiring = self._wiring.copy()
+        wiring.add(writer, reader)
+        wiring.message(writer.name, published, reader.name, published if subscribed is None else subscribed)
+        self._wiring = wiring
+        return self
+
     @property
     def blocks(self) -> Mapping[str, Block]:
         """The blocks by name, in the order in which they were connected."""
@@ -98,6 +115,10 @@ class Flowgraph:
             raise GraphError(f"{block.name}: replicas must be at least 1")
         if not block.replicable or isinstance(block, Source):
             raise GraphError(f"{block.name} keeps state between frames and cannot be replicated")
+        if block.reframes:
+            raise GraphError(f"{block.name} reframes its stream and cannot be replicated")
+        if block.publishes or block.subscribes:
+            raise GraphError(f"{block.name} has message ports and cannot be replicated")
         self._replicas[block.name] = replicas
         return self
 

@@ -13,9 +13,10 @@ import numpy as np
 
 MAGIC = "ISAC"
 VERSION = 1
-FRAME, HELLO, ACK, LOCAL = 1, 2, 3, 4
+FRAME, HELLO, ACK, LOCAL, MESSAGE, LEFT = KINDS = 1, 2, 3, 4, 5, 6
 """Message kinds: a frame (or end of stream) down, a reader's introduction and its acknowledgements up;
-inside one process only, the sequence number of a frame that is handed over by reference."""
+inside one process only, the sequence number of a frame that is handed over by reference; on an edge
+between message ports, a message down, and up that its reader takes no more."""
 
 MAX_HEADER = 64 * 1024  # bytes
 MAX_FIELDS = 64
@@ -23,6 +24,7 @@ MAX_DIMENSIONS = 8
 MAX_BYTES = 1 << 30  # of all arrays of one frame
 BYTES_PER_CONTAINER = 16  # what a message above MAX_HEADER needs for each of its lists and maps, on average
 MAX_NAME = 64
+MAX_VALUE = MAX_HEADER - 64  # bytes of one message between ports: its header fits in as well
 MAX_SEQUENCE = (1 << 63) - 1
 
 DTYPES = {
@@ -141,6 +143,14 @@ def _nested(values: Any) -> bool:
     return type(values) is not list or not all(type(value) in _FLAT for value in values)
 
 
+def encode_value(value: Any) -> bytes:
+    """msgpack bytes of what is sent from port to port; TypeError or ValueError for what cannot be."""
+    data = pack(value)
+    if len(data) > MAX_VALUE:
+        raise ValueError(f"a message of {len(data)} bytes, the limit is {MAX_VALUE}: send it in pieces")
+    return data
+
+
 def encode_header(kind: int, *values: Any) -> bytes:
     """The header part of a message: magic, version, kind, then the values of that kind."""
     return pack([MAGIC, VERSION, kind, *values])
@@ -153,7 +163,7 @@ def decode_header(data: Any) -> tuple[int, list[Any]]:
         raise MalformedFrame("not an ISAC message")
     if type(values[1]) is not int or values[1] != VERSION:
         raise MalformedFrame(f"wire format version {values[1]!r}, this program reads version {VERSION}")
-    if type(values[2]) is not int or values[2] not in (FRAME, HELLO, ACK, LOCAL):
+    if type(values[2]) is not int or values[2] not in KINDS:
         raise MalformedFrame(f"unknown message kind {values[2]!r}")
     return values[2], values[3:]
 

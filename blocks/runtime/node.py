@@ -15,8 +15,10 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from blocks.runtime.control import ControlClient
+from blocks.runtime.exchange import Exchange
 from blocks.runtime.failure import failure_of
-from blocks.runtime.plan import Plan
+from blocks.runtime.messages import MessageInlet, MessageOutlet
+from blocks.runtime.plan import Instance, Plan
 from blocks.runtime.report import DeploymentError, FlowgraphError, Report, summarise
 from blocks.runtime.runner import Runner
 from blocks.runtime.signals import Signals
@@ -57,6 +59,7 @@ class Node:
         self._control_endpoint = control
         self._instances = plan.on(name)
         self._outlets: dict[str, Outlet] = {}
+        self._message_outlets: dict[str, MessageOutlet] = {}
         self._runners: list[Runner] = []
         self._tokens: dict[str, bytes] = {}
         self._heard = time.monotonic()
@@ -83,7 +86,7 @@ class Node:
             for runner in self._runners:
                 runner.join(max(0.0, deadline - time.monotonic()))
             if not self._runners:
-                for outlet in self._outlets.values():
+                for outlet in self._bound().values():
                     outlet.close()
             self._control.close()
         return outcome
@@ -144,18 +147,34 @@ class Node:
                 self._outlets[edge.name] = Outlet(
                     self.pipes, edge.name, self._tokens[edge.name], self.bind_to[edge.name], self.plan.window
                 )
+            mine = {instance.name for instance in self._instances}
+            for name in (edge.name for edge in self.plan.messages if edge.writer in mine):
+                place, token = self.bind_to[name], self._tokens[name]
+                self._message_outlets[name] = MessageOutlet(self.pipes, name, token, place)
         except UserError as error:
             self._control.send({"op": "refused", "cause": str(error)})
             return
-        endpoints = {name: outlet.endpoint for name, outlet in self._outlets.items()}
+        endpoints = {name: outlet.endpoint for name, outlet in self._bound().items()}
         self._control.send({"op": "bound", "endpoints": endpoints})
+
+    def _bound(self) -> dict[str, Outlet | MessageOutlet]:
+        """What others connect to here, by edge."""
+        return {**self._outlets, **self._message_outlets}
 
     def _start(self, endpoints: dict[str, str]) -> None:
         def open_inlet(edge: str) -> Inlet:
             return Inlet(self.pipes, edge, self._tokens[edge], endpoints[edge], self.plan.window)
 
+        def open_messages(edge: str) -> MessageInlet:
+            return MessageInlet(self.pipes, edge, self._tokens[edge], endpoints[edge])
+
+        def exchange(instance: Instance) -> Exchange:
+            edges = self.plan.messages
+            return Exchange(instance.name, edges, self._message_outlets, open_messages, self.signals)
+
         self._runners = [
-            Runner(self.plan, i, self._outlets, open_inlet, self.signals) for i in self._instances
+            Runner(self.plan, i, self._outlets, open_inlet, self.signals, exchange(i))
+            for i in self._instances
         ]
         for runner in self._runners:
             runner.start()

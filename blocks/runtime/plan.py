@@ -24,6 +24,17 @@ class Edge:
     fields: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class MessageEdge:
+    """One pipe from a message port of a writer instance to one of a reader instance."""
+
+    name: str
+    writer: str
+    reader: str
+    publishes: str
+    subscribes: str
+
+
 @dataclass
 class Instance:
     """One running copy of a block: number `index` of `replicas`, with its pipes.
@@ -55,6 +66,7 @@ class Plan:
     instances: dict[str, Instance]
     order: list[str]
     sinks: list[str]
+    messages: list[MessageEdge] = field(default_factory=list)
 
     @property
     def edges(self) -> list[Edge]:
@@ -62,6 +74,11 @@ class Plan:
         return [
             edge for i in self.instances.values() for group in i.outputs for edge in group if edge is not None
         ]
+
+    @property
+    def pipes(self) -> list[Edge | MessageEdge]:
+        """Every edge, those between message ports after those of frames."""
+        return [*self.edges, *self.messages]
 
     @property
     def nodes(self) -> list[str]:
@@ -80,11 +97,14 @@ class Plan:
                 f"{key}:{value}" for group in (i.takes, i.gives) for key, value in group.items()
             )
             block = i.block
-            built = f"{dict(block.parameters)} {getattr(block, 'scenario', '')}"
+            built = (
+                f"{dict(block.parameters)} {getattr(block, 'scenario', '')}" + " reframes" * block.reframes
+            )
             lines.append(f"{i.name} {type(block).__name__} {block.stream_key} {i.node} [{fields}] {built}")
             for branch, edges in i.inputs.items():
                 lines.append(f"{branch}: {' '.join(edge.name for edge in edges if edge is not None)}")
         lines += [f"{edge.name} {' '.join(edge.fields)}" for edge in self.edges]
+        lines += [f"message {edge.name}" for edge in self.messages]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -150,4 +170,8 @@ def make_plan(
             for j in range(theirs):
                 instances[instance_name(reader, j)].inputs[branch] = [table[i][j] for i in range(ours)]
     sinks = [name for name in blocks if not wiring.readers(name)]
-    return Plan(graph, seed, frame, window, instances, list(blocks), sinks)
+    messages = [
+        MessageEdge(f"{writer}.{published}>{reader}.{subscribed}", writer, reader, published, subscribed)
+        for writer, published, reader, subscribed in wiring.messages
+    ]
+    return Plan(graph, seed, frame, window, instances, list(blocks), sinks, messages)

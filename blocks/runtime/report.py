@@ -26,7 +26,9 @@ class DeploymentError(UserError):
 class BlockReport:
     """Counters of one block; those of its replicas added up. Times are seconds.
 
-    `lost_on` of a join: the lost frames of each branch that lost any.
+    `snapshots` are those that came in (of a source: went out). `lost_on` of a join: the lost frames of
+    each branch that lost any. `messages_published` counts a message once for every reader;
+    `messages_dropped` those of them that a reader had not taken when its stream ended.
     """
 
     frames: int = 0
@@ -37,6 +39,9 @@ class BlockReport:
     repeated_frames: int = 0
     malformed: int = 0
     lost_on: dict[str, int] = field(default_factory=dict)
+    messages_published: int = 0
+    messages_received: int = 0
+    messages_dropped: int = 0
 
     def add(self, other: BlockReport) -> None:
         """Add the counters of another replica."""

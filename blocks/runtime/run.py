@@ -133,7 +133,7 @@ class Threads(Run):
         self._pipes = pipes = Pipes()
         server = ControlServer(pipes, "inproc://control")
         self.supervisor = Supervisor(plan, pipes, server, on_status=on_status)
-        bind_to = {edge.name: f"inproc://edge-{number}" for number, edge in enumerate(plan.edges)}
+        bind_to = {edge.name: f"inproc://edge-{number}" for number, edge in enumerate(plan.pipes)}
         self.supervisor.start()
         self._run_node(Node(plan, plan.nodes[0], pipes, "inproc://control", bind_to, patience=30.0))
 
@@ -147,7 +147,7 @@ class Processes(Run):
         super().__init__(plan)
         self._folder = Path(tempfile.mkdtemp(prefix="isac-")) if transport == "ipc" else None
         bind_to = {}
-        for number, edge in enumerate(plan.edges):
+        for number, edge in enumerate(plan.pipes):
             ends = {plan.instances[edge.writer].node, plan.instances[edge.reader].node}
             far = f"ipc://{self._folder}/{number}" if self._folder else "tcp://127.0.0.1:*"
             bind_to[edge.name] = f"inproc://edge-{number}" if len(ends) == 1 else far
@@ -191,7 +191,7 @@ class Deployed(Run):
         control = f"tcp://{deployment.control}"
         entry = deployment.nodes[name]
         bind_to = {}
-        for number, edge in enumerate(plan.edges):
+        for number, edge in enumerate(plan.pipes):
             ends = {plan.instances[edge.writer].node, plan.instances[edge.reader].node}
             far = f"tcp://{entry.host}:{entry.ports}"
             bind_to[edge.name] = f"inproc://edge-{number}" if len(ends) == 1 else far

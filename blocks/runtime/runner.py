@@ -5,25 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from blocks.runtime.block import Source
+from blocks.runtime.exchange import CONNECT_SECONDS, Exchange
 from blocks.runtime.failure import Failure, failure_of
 from blocks.runtime.frame import Frame, pack, tags_of, unpack
 from blocks.runtime.intake import ASK_AGAIN_SECONDS, Intake
+from blocks.runtime.messages import MessageInlet
 from blocks.runtime.plan import Instance, Plan
-from blocks.runtime.port import ResolvedField
+from blocks.runtime.reframing import Reframer, check_array, empty, fill
 from blocks.runtime.report import BlockReport
 from blocks.runtime.signals import Aborted, Signals
 from blocks.runtime.transport import POLL_SECONDS, Inlet, Outlet
 
 INTERRUPTED = "interrupted"
 """Tag of an end-of-stream frame that came before the source was done."""
-CONNECT_SECONDS = 30.0  # how long a writer waits for its reader to introduce itself
 RESULT_SECONDS = 0.25  # how often a block is asked for its result while it runs
 MAX_RESULT = 1 << 20  # bytes of one block's result
 
@@ -42,10 +43,12 @@ class Runner(threading.Thread):
         outlets: Mapping[str, Outlet],
         open_inlet: Callable[[str], Inlet],
         signals: Signals,
+        exchange: Exchange | None = None,
     ) -> None:
         super().__init__(name=instance.name, daemon=True)
         self.plan, self.instance, self.block = plan, instance, instance.block
         self.signals = signals
+        self._exchange = exchange or Exchange(instance.name, (), {}, _no_messages, signals)
         self.counters = BlockReport()
         self.result: dict[str, Any] | None = None
         self.failure: Failure | None = None
@@ -56,6 +59,8 @@ class Runner(threading.Thread):
         self._blocked_seconds = 0.0  # while readers had no credit left
         self._sequence: int | None = None
         self._result_due = 0.0
+        self._input_end = 0  # sequence after the end of what comes in
+        self._reframer = Reframer(instance.gives) if instance.block.reframes else None
 
     def state(self) -> dict[str, Any]:
         """Counters and latest result, as plain values."""
@@ -75,10 +80,12 @@ class Runner(threading.Thread):
             self.block.take_emitted()
             self.block.start()
             end = self._produce() if isinstance(self.block, Source) else self._transform()
+            self._exchange.leave()
             self._settle()
+            self._exchange.settle()
             self.result = self._measure()
             self.ended = True
-            self._await_commit(end)
+            self._await_commit()
             self.block.tags = end.tags
             self.interrupted = bool(end.tags.get(INTERRUPTED))
             if self.interrupted:
@@ -103,9 +110,13 @@ class Runner(threading.Thread):
             self._intake = Intake(
                 one.inputs, one.index, one.replicas, self._open_inlet, self.signals, self._serve
             )
+        self._exchange.open(self._serve)
+        self.block.attach(self._exchange)
 
     def _close(self) -> None:
         """Close the pipes."""
+        self.block.attach(None)
+        self._exchange.close()
         if self._intake is not None:
             self._intake.close()
         for group in self._outlets:
@@ -118,6 +129,8 @@ class Runner(threading.Thread):
         for last in (self._abort, self._keep_result):
             try:
                 last()
+            except Aborted:
+                pass  # it waited for a message
             except BaseException as error:  # noqa: BLE001 - reported like any failure of the block
                 self._fail(error, None)
 
@@ -153,6 +166,11 @@ class Runner(threading.Thread):
     def _tally(self) -> None:
         """Take over what the pipes have counted; called from any thread."""
         malformed = sum(one.malformed for group in self._outlets for one in group if one is not None)
+        exchange = self._exchange
+        malformed += exchange.malformed
+        self.counters.messages_published = exchange.published
+        self.counters.messages_received = exchange.received
+        self.counters.messages_dropped = exchange.dropped
         waiting = self._blocked_seconds
         intake = self._intake
         if intake is not None:
@@ -171,18 +189,20 @@ class Runner(threading.Thread):
         while True:
             if self.signals.drain.is_set():
                 return self._end(stream, sequence, start, {INTERRUPTED: True})
+            self._exchange.serve()
             self._sequence = sequence
             block.position = start
             arrays = self._timed(partial(block.work, self.plan.frame))
             count = len(next(iter(arrays.values()))) if arrays else 0
             if not arrays or count == 0:
-                return self._end(stream, sequence, start, self._emitted())
+                cut = {INTERRUPTED: True} if self._exchange.cut_short else {}
+                return self._end(stream, sequence, start, tags_of(self._emitted(), cut))
             if count > self.plan.frame:
                 raise ValueError(
                     f"work() gave {count} snapshots where at most {self.plan.frame} were asked for"
                 )
             frame = Frame(stream, sequence, start, count, time.time_ns(), tags=self._emitted())
-            self._add(frame, arrays)
+            fill(frame, self.instance.gives, arrays)
             self._send(frame)
             self._count(count)
             sequence, start = sequence + 1, start + count
@@ -197,42 +217,65 @@ class Runner(threading.Thread):
             frame = intake.take()
             if frame.end:
                 return self._end_of(frame, intake)
+            self._exchange.serve()
             self._sequence = frame.sequence
             self._check(frame)
             block.position, block.tags = frame.start, frame.tags
             wanted = frame.arrays if block.consumes_all else {k: frame.arrays[k] for k in self.instance.takes}
-            arrays = self._timed(partial(block.work, **wanted))
+            arrays = self._timed(partial(block.work, **wanted)) if frame.count else empty(self.instance.gives)
             frame.tags = tags_of(frame.tags, self._emitted())
-            self._add(frame, arrays or {})
-            self._send(frame)
+            if self._reframer is None:
+                fill(frame, self.instance.gives, arrays or {})
+                self._send(frame)
+            else:
+                self._send(self._reframer.reframe(frame, arrays))
             intake.acknowledge(frame.sequence)
             self._count(frame.count)
 
     def _end_of(self, frame: Frame, intake: Intake) -> Frame:
         """Take the end of stream from every writer, pass it on once, acknowledge it."""
         tags = tags_of(intake.take_ends(frame), self._emitted())
-        end = self._end(frame.stream, frame.sequence, frame.start, tags)
+        sequence, start = frame.sequence, frame.start
+        self._input_end = sequence + 1
+        if self._reframer is not None:
+            sequence += self._flush(frame, self._reframer)
+            start, tags = self._reframer.made, tags_of(self._reframer.held, tags)
+        end = self._end(frame.stream, sequence, start, tags)
         intake.acknowledge_end(frame)
         return end
+
+    def _flush(self, end: Frame, reframer: Reframer) -> int:
+        """Send what the block still holds as one more frame; the number of frames that is."""
+        block = self.block
+        self._sequence = end.sequence
+        block.position, block.tags = end.start, end.tags
+        arrays = self._timed(block.flush, "flush")
+        if arrays is None:
+            reframer.held = tags_of(reframer.held, self._emitted())
+            return 0
+        self._send(reframer.reframe(replace(end, tags=self._emitted()), arrays, "flush"))
+        return 1
 
     def _check(self, frame: Frame) -> None:
         """What arrives is what was promised when the blocks were connected."""
         for name, field in self.instance.takes.items():
             if name not in frame.arrays:
                 raise ValueError(f"the frame lacks the field {name!r}")
-            _check_array(name, field, frame.arrays[name], frame.count)
+            check_array(name, field, frame.arrays[name], frame.count)
 
     # Both ------------------------------------------------------------------------------------
 
-    def _timed(self, call: Callable[[], Mapping[str, np.ndarray] | None]) -> Mapping[str, np.ndarray] | None:
-        """What `work` returns, and how long it took."""
+    def _timed(
+        self, call: Callable[[], Mapping[str, np.ndarray] | None], what: str = "work"
+    ) -> Mapping[str, np.ndarray] | None:
+        """What `work` (or `flush`) returns, and how long it took."""
         began = time.perf_counter()
         try:
             arrays = call()
         finally:
             self.counters.busy_seconds += time.perf_counter() - began
         if arrays is not None and not isinstance(arrays, Mapping):
-            raise TypeError(f"work() must return a dict of arrays or None, not {type(arrays).__name__}")
+            raise TypeError(f"{what}() must return a dict of arrays or None, not {type(arrays).__name__}")
         return arrays
 
     def _count(self, snapshots: int) -> None:
@@ -242,19 +285,6 @@ class Runner(threading.Thread):
         if now >= self._result_due:
             self.result = self._measure()
             self._result_due = now + RESULT_SECONDS
-
-    def _add(self, frame: Frame, arrays: Mapping[str, np.ndarray]) -> None:
-        """Put the produced arrays into the frame, checked and read-only."""
-        if arrays.keys() != self.instance.gives.keys():
-            promised, given = ", ".join(self.instance.gives) or "nothing", ", ".join(arrays) or "nothing"
-            raise ValueError(f"work() returned {given} where produces declares {promised}")
-        for name, field in self.instance.gives.items():
-            array = arrays[name]
-            _check_array(name, field, array, frame.count)
-            array = np.ascontiguousarray(array).view()
-            array.flags.writeable = False
-            frame.arrays[name] = array
-            frame.raw.pop(name, None)
 
     def _send(self, frame: Frame) -> None:
         """Send a frame to one replica of every downstream block, when each has credit."""
@@ -272,6 +302,7 @@ class Runner(threading.Thread):
             for outlet in group:
                 if outlet is not None:
                     outlet.pump()
+        self._exchange.serve()
 
     def _await(self, outlet: Outlet) -> None:
         """Wait until the outlet has credit."""
@@ -300,16 +331,17 @@ class Runner(threading.Thread):
                     outlet.send(frame, ())
         return frame
 
-    def _await_commit(self, end: Frame) -> None:
+    def _await_commit(self) -> None:
         """Wait until the whole graph has ended. A lost acknowledgement would keep a writer from it."""
         asked = time.perf_counter()
         while not self.signals.commit.wait(POLL_SECONDS):
             if self.signals.abort.is_set():
                 raise Aborted
+            self._exchange.serve()
             if time.perf_counter() - asked > ASK_AGAIN_SECONDS:
                 asked = time.perf_counter()
                 if self._intake is not None:
-                    self._intake.ask(end.sequence + 1)
+                    self._intake.ask(self._input_end)
 
     def _settle(self) -> None:
         """Stay until the readers have taken everything."""
@@ -322,7 +354,5 @@ class Runner(threading.Thread):
                     self._serve()
 
 
-def _check_array(name: str, field: ResolvedField, array: Any, count: int) -> None:
-    if not isinstance(array, np.ndarray) or not field.accepts(array) or len(array) != count:
-        got = f"{array.dtype.name}{array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"the field {name!r} must be {field} with n = {count}, not {got}")
+def _no_messages(edge: str) -> MessageInlet:
+    raise KeyError(edge)

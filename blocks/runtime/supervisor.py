@@ -52,7 +52,7 @@ class Supervisor(threading.Thread):
         self._digest = plan.fingerprint()
         self._malformed = 0
         self._strangers: set[str] = set()  # nodes whose place somebody with another graph has asked for
-        self._tokens = {edge.name: secrets.token_bytes(16) for edge in plan.edges}
+        self._tokens = {edge.name: secrets.token_bytes(16) for edge in plan.pipes}
         self._peers: dict[str, bytes] = {}
         self._heard: dict[str, float] = {}
         self._endpoints: dict[str, str] = {}
@@ -140,7 +140,7 @@ class Supervisor(threading.Thread):
         node = next((name for name, known in self._peers.items() if known == peer), None)
         mine = [] if node is None else [instance.name for instance in self.plan.on(node)]
         try:
-            op = check_message(message, mine, [e.name for e in self.plan.edges if e.writer in mine])
+            op = check_message(message, mine, [e.name for e in self.plan.pipes if e.writer in mine])
             if op == "hello":
                 self._welcome(peer, message)
             elif node is None or (op == "bound" and node in self._bound):
@@ -191,7 +191,7 @@ class Supervisor(threading.Thread):
             self._peers[node] = peer
             self._heard[node] = time.monotonic()
             mine = {i.name for i in self.plan.on(node)}
-            tokens = {e.name: self._tokens[e.name] for e in self.plan.edges if {e.writer, e.reader} & mine}
+            tokens = {e.name: self._tokens[e.name] for e in self.plan.pipes if {e.writer, e.reader} & mine}
             self.server.send(peer, {"op": "welcome", "tokens": tokens})
 
     def _refuse(self, peer: bytes, cause: str) -> None:

@@ -177,12 +177,28 @@ _SHELVES: dict[bytes, dict[int, Frame]] = {}
 """Frames under way inside this process, by edge token: their pipe carries the sequence number alone."""
 
 
-def _receive(socket: zmq.Socket[bytes], wait: bool, copy: bool = True) -> list[Any] | None:
+def receive(socket: zmq.Socket[bytes], wait: bool = False, copy: bool = True) -> list[Any] | None:
     """The next message, waiting for it at most POLL_SECONDS or not at all; None when none came."""
     try:
         return socket.recv_multipart(0 if wait else zmq.DONTWAIT, copy)
     except zmq.Again:
         return None
+
+
+def await_any(sockets: Sequence[zmq.Socket[bytes]], seconds: float) -> None:
+    """Wait until one of the sockets has a message, at most `seconds`."""
+    poller = zmq.Poller()
+    for socket in sockets:
+        poller.register(socket, zmq.POLLIN)
+    poller.poll(max(0, round(1000 * seconds)))
+
+
+def check_introduction(values: Sequence[Any], name: str, token: bytes) -> int:
+    """The next sequence that a reader of edge `name` wants, or MalformedFrame if it is no reader of it."""
+    edge, shown, wanted = values
+    if edge != name or not isinstance(shown, bytes) or not hmac.compare_digest(shown, token):
+        raise MalformedFrame("a reader of another edge")
+    return check_integer(wanted, "next sequence")
 
 
 class Outlet:
@@ -245,7 +261,7 @@ class Outlet:
         A call reads at most MAX_AT_ONCE messages: whoever floods the outlet does not hold its thread.
         """
         for number in range(MAX_AT_ONCE):
-            message = _receive(self.socket, wait and not number)
+            message = receive(self.socket, wait and not number)
             if message is None:
                 break
             try:
@@ -262,14 +278,7 @@ class Outlet:
             raise MalformedFrame("longer than an introduction")
         kind, values = decode_header(header)
         if kind == HELLO and len(values) == 3:
-            edge, token, wanted = values
-            if (
-                edge != self.name
-                or not isinstance(token, bytes)
-                or not hmac.compare_digest(token, self.token)
-            ):
-                raise MalformedFrame("a reader of another edge")
-            wanted = check_integer(wanted, "next sequence")
+            wanted = check_introduction(values, self.name, self.token)
             again = self._reader is not None
             self._reader = reader
             self._forget(wanted)
@@ -322,7 +331,7 @@ class Inlet:
 
     def _take(self, wait: bool) -> Frame | None:
         """The next well-formed frame, or None; malformed messages are counted and dropped."""
-        while (message := _receive(self.socket, wait, copy=not self.remote)) is not None:
+        while (message := receive(self.socket, wait, copy=not self.remote)) is not None:
             try:
                 return self._decode(message)
             except MalformedFrame:

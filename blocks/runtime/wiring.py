@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from graphlib import TopologicalSorter
 from typing import Self
 
@@ -13,9 +13,12 @@ from blocks.runtime.port import Field, GraphError, ResolvedField, arrives_as
 
 Fields = dict[str, ResolvedField]
 
+Cut = tuple[str, tuple[str, ...]]
+"""Where a stream begins, and the blocks that have reframed it since: frames of equal cut are equally long."""
+
 ALONE = ""
 """The branch of a block that has one input."""
-BRANCH = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+BRANCH = PORT = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 
 
 class Wiring:
@@ -30,11 +33,13 @@ class Wiring:
         self.blocks: dict[str, Block] = {}
         self.inputs: dict[str, dict[str, str]] = {}
         self.fields: dict[str, Fields] = {}
+        self.messages: list[tuple[str, str, str, str]] = []
 
     def copy(self) -> Self:
         """The same wiring, to be changed on its own."""
         other = type(self)()
         other.blocks, other.inputs, other.fields = dict(self.blocks), dict(self.inputs), dict(self.fields)
+        other.messages = list(self.messages)
         return other
 
     def add(self, *blocks: Block) -> None:
@@ -86,6 +91,26 @@ class Wiring:
         self.inputs[reader] = dict(branches)
         self._settle()
 
+    def message(self, writer: str, published: str, reader: str, subscribed: str) -> None:
+        """Let what `writer` publishes on one message port reach the port of `reader`."""
+        for name, port, what in ((writer, published, "publishes"), (reader, subscribed, "subscribes")):
+            declared = getattr(self.blocks[name], what)
+            if isinstance(declared, str):
+                raise GraphError(f"{name}: {what} must be a tuple of port names, not the string {declared!r}")
+            if port not in declared:
+                raise GraphError(
+                    f"{name} has no message port {port!r} in {what}: it has {', '.join(declared) or 'none'}"
+                )
+            if not PORT.fullmatch(str(port)):
+                raise GraphError(
+                    f"message port {port!r} of {name}: a letter, then at most 31 letters, digits or _"
+                )
+        if writer == reader:
+            raise GraphError(f"{writer} cannot send messages to itself")
+        if (writer, published, reader, subscribed) in self.messages:
+            raise GraphError(f"{writer}.{published} sends messages to {reader}.{subscribed} already")
+        self.messages.append((writer, published, reader, subscribed))
+
     def readers(self, name: str) -> list[tuple[str, str]]:
         """The blocks that read `name`, each with the branch that this is to it, in order of connection."""
         return [
@@ -109,7 +134,10 @@ class Wiring:
                 leaving.update(sent)
                 travels[name, reader] = tuple(sent)
             block = self.blocks[name]
-            needed[name] = None if everything else (leaving - set(block.produces)) | set(block.consumes)
+            if block.reframes:
+                needed[name] = None if block.consumes_all else set(block.consumes)
+            else:
+                needed[name] = None if everything else (leaving - set(block.produces)) | set(block.consumes)
         return travels
 
     def check_complete(self) -> None:
@@ -143,10 +171,12 @@ class Wiring:
     def _settle(self) -> None:
         """Work out the fields that leave each block whose source is known, checking every port."""
         self.fields = {}
+        cuts: dict[str, Cut] = {}
         for name in self._ordered():
             block, inputs = self.blocks[name], self.inputs.get(name, {})
             if len(inputs) > 1:
                 self._check_source(name)
+            cuts[name] = self._cut(name, cuts)
             if isinstance(block, Source):
                 self.fields[name] = fields_after(block, {}, "nothing")
             elif inputs and all(writer in self.fields for writer in inputs.values()):
@@ -166,6 +196,24 @@ class Wiring:
                 f"{name} joins branches of two sources, {first} of {one} and {second} of {two}: "
                 "their frames have nothing in common"
             )
+
+    def _cut(self, name: str, cuts: Mapping[str, Cut]) -> Cut:
+        """How the frames that leave a block are cut; GraphError for a join of branches cut differently.
+
+        Branches whose beginnings are not connected yet are compared when they are.
+        """
+        inputs = self.inputs.get(name, {})
+        seen: dict[str, tuple[str, Cut]] = {}
+        for branch, writer in inputs.items():
+            cut = cuts[writer]
+            first, other = seen.setdefault(cut[0], (branch, cut))
+            if other != cut:
+                raise GraphError(
+                    f"{name} joins branches whose frames differ in length: {first} is reframed by "
+                    f"{_list(other[1]) or 'no block'}, {branch} by {_list(cut[1]) or 'no block'}"
+                )
+        beginning, reframers = next(iter(seen.values()))[1] if len(seen) == 1 else (name, ())
+        return beginning, (*reframers, name) if self.blocks[name].reframes else reframers
 
     def _arriving(self, name: str) -> Fields:
         """What reaches a block; at a join every field has the name of its branch before its own."""
@@ -199,6 +247,8 @@ def fields_after(block: Block, before: Fields, upstream: str) -> Fields:
             raise GraphError(
                 f"{block.name} expects the field {name!r} as {wanted}, but {upstream} sends {given}"
             )
+    if block.reframes:
+        return gives
     for name in gives:
         if name in before and name not in takes:
             raise GraphError(f"{block.name} produces the field {name!r}, which {upstream} already sends")
@@ -233,7 +283,9 @@ def _check_block(block: object) -> None:
         raise GraphError(f"a {type(block).__name__} is not a block")
     if not hasattr(block, "name"):
         raise GraphError(f"{type(block).__name__}.__init__ must call super().__init__()")
+    if block.reframes and isinstance(block, Source):
+        raise GraphError(f"{block.name} is a source: it makes frames, and has none to reframe")
 
 
-def _list(names: Mapping[str, str]) -> str:
+def _list(names: Iterable[str]) -> str:
     return ", ".join(names)

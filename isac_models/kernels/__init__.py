@@ -23,4 +23,5 @@ MODULES = (
     "network_inference",
     "sectors",
     "dictionary",
+    "pulse",
 )

@@ -85,16 +85,19 @@ class BurstFormat:
 
     @cached_property
     def orthogonal(self) -> Values:
-        """Pilots over the antennas, (antennas, pilot_repeats · Q), Q ≥ K; column n has unit energy.
+        """Pilots over the antennas, (antennas, pilot_repeats · K); column n has unit energy.
 
-        Rows of a Hadamard matrix where K is a power of two, else of a DFT matrix: P Pᴴ = (n / K) I.
+        Rows of a Hadamard matrix where K is a power of two, else of a DFT matrix: P Pᴴ = (n / K) I. The
+        columns are turned by a Zadoff–Chu sequence: repeated as they are, they would fill a few lines of
+        the spectrum only.
         """
         k = self.antennas
         if k & (k - 1) == 0:
             square = hadamard(k).astype(np.complex128)
         else:
             square = np.exp(-2j * np.pi * np.outer(np.arange(k), np.arange(k)) / k)
-        return np.tile(square / np.sqrt(k), self.pilot_repeats)
+        columns = np.tile(square / np.sqrt(k), self.pilot_repeats)
+        return columns * zadoff_chu(columns.shape[1], 1)
 
     @cached_property
     def phase_pilots(self) -> Values:
@@ -171,4 +174,4 @@ class BurstFormat:
 
     def modulate(self, x: Values) -> Values:
         """Samples (K, `samples`) complex64 of symbol vectors x (K, S); symbol 0 at sample `pulse.delay`."""
-        return self.pulse.shape(x).astype(np.complex64)
+        return self.pulse.shape(np.asarray(x, np.complex64))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,20 @@ from isac_models.errors import UserError
 Values = NDArray[Any]
 
 
+@cache
+def _kernels() -> ModuleType:
+    from isac_models.kernels import pulse  # here, because it imports numba
+
+    return pulse
+
+
 class RootRaisedCosine:
     """The unit-energy pulse g(t) with g ∗ g Nyquist, truncated to ±`half_span` symbols.
 
     `samples_per_symbol` O, roll-off 0 < β ≤ 1. Σ_n g[n]² = 1, so that white noise of power N0 a sample
-    has power N0 a symbol behind the matched filter.
+    has power N0 a symbol behind the matched filter. At the defaults the truncation leaves an error of -51 dB,
+    whatever the delay. With one sample a symbol a delay of d symbols leaves 1/sinc²(d) - 1 behind the best
+    single tap: -20.8 dB for d = 0.05, -6.3 dB for 0.25, +1.7 dB for 0.5.
 
     Raises UserError for fewer than two samples a symbol: one cannot survive a fractional delay.
     """
@@ -53,7 +64,16 @@ class RootRaisedCosine:
         return np.asarray(self._norm * g)
 
     def shape(self, symbols: Values) -> Values:
-        """Σ_k s_k g(t - kT): symbols (..., S) to samples (..., (S-1) O + 2 delay + 1), 0 at `delay`."""
+        """Σ_k s_k g(t - kT): symbols (..., S) to samples (..., (S-1) O + 2 delay + 1), 0 at `delay`.
+
+        complex64 runs through the compiled kernel, any other precision through the plain form.
+        """
+        if symbols.dtype == np.complex64 and symbols.size:
+            rows, lead = _lanes(symbols)
+            length = (len(rows) - 1) * self.samples_per_symbol + 2 * self.delay + 1
+            out = np.empty((length, rows.shape[1]), np.float32)
+            _kernels().shape(out, rows, self.taps().astype(np.float32), self.samples_per_symbol)
+            return _channels(out, lead)
         from scipy.signal import upfirdn
 
         return np.asarray(upfirdn(self.taps(), symbols, up=self.samples_per_symbol, axis=-1)).astype(
@@ -64,13 +84,18 @@ class RootRaisedCosine:
         """Matched-filter outputs at the times `start` + k O: samples (..., L) to (..., count).
 
         `start` is in samples and may be a fraction: the filter g(t - start) does both at once. Samples
-        outside the array count as zero.
+        outside the array count as zero. complex64 runs through the compiled kernel.
         """
-        from scipy.signal import upfirdn
-
         whole = int(np.floor(start))
         taps = self.taps(-(start - whole))  # g is even: Σ_n y[n] g(n - start)
         first = whole - self.delay
+        if samples.dtype == np.complex64 and samples.size:
+            rows, lead = _lanes(samples)
+            out = np.empty((count, rows.shape[1]), np.float32)
+            _kernels().matched_filter(out, rows, taps.astype(np.float32), first, self.samples_per_symbol)
+            return _channels(out, lead)
+        from scipy.signal import upfirdn
+
         last = whole + (count - 1) * self.samples_per_symbol + self.delay + 1
         low, high = max(first, 0), min(last, samples.shape[-1])
         if low >= high:
@@ -81,6 +106,17 @@ class RootRaisedCosine:
             part = np.pad(part, pad)
         filtered = upfirdn(taps[::-1], part, down=1, axis=-1)[..., 2 * self.delay :: self.samples_per_symbol]
         return np.asarray(filtered[..., :count]).astype(samples.dtype, copy=False)
+
+
+def _lanes(values: Values) -> tuple[Values, tuple[int, ...]]:
+    """(..., n) complex64 as (n, 2C) float32, and the leading shape."""
+    flat = values.reshape(-1, values.shape[-1])
+    return np.ascontiguousarray(flat.T).view(np.float32), values.shape[:-1]
+
+
+def _channels(rows: Values, lead: tuple[int, ...]) -> Values:
+    """(n, 2C) float32 as (..., n) complex64."""
+    return np.asarray(rows.view(np.complex64).T.reshape(*lead, len(rows)))
 
 
 def fractional_delay(samples: Values, delay: float, half_length: int = 32) -> Values:

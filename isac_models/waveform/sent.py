@@ -21,7 +21,7 @@ END = {"end": True}
 
 @dataclass(frozen=True)
 class SentBurst:
-    """A burst that left from tick `time` on: its number, its messages (N,) and payload symbols (N,)."""
+    """A burst that left from tick `time` on: its number, messages (N,) and payload symbols (N,)."""
 
     number: int
     time: int
@@ -57,7 +57,7 @@ class SentBursts:
 
     def __init__(self, slot: int, offset: float = 0.0) -> None:
         self.slot, self.offset = slot, offset
-        self.ended = False
+        self.ended = self._confirmed = False
         self._bursts: list[SentBurst] = []
         self._times: list[int] = []
         self._numbers: dict[int, SentBurst] = {}
@@ -103,14 +103,21 @@ class SentBursts:
         return self.match(received, number)
 
     def match(self, received: float, number: int | None = None) -> SentBurst | None:
-        """The burst that was received at this tick, by its number if that is known, else by the tick."""
-        if number is not None and (known := self._numbers.get(number)) is not None:
-            self.offset = received - known.time
-            return known
+        """The burst that was received at this tick, by its number where that fits the tick, else by the tick.
+
+        A number may come again, when a burst is repeated: it counts where no other number has been heard yet,
+        or within half a slot of where the ones before it were.
+        """
         sent = received - self.offset
+        known = None if number is None else self._numbers.get(number)
+        if known is not None and (not self._confirmed or abs(known.time - sent) < self.slot / 2):
+            self.offset, self._confirmed = received - known.time, True
+            return known
         at = bisect_left(self._times, sent)
         near = [self._bursts[i] for i in (at - 1, at) if 0 <= i < len(self._bursts)]
         best = min(near, key=lambda burst: abs(burst.time - sent), default=None)
         if best is None or abs(best.time - sent) >= self.slot / 2:
             return None
+        if number == best.number:
+            self.offset, self._confirmed = received - best.time, True
         return best

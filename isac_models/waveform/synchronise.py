@@ -255,8 +255,10 @@ def synchronise(
 ) -> Sync:
     """Find a burst whose symbol 0 lies from `low` to `high` in the window (C, L) complex64.
 
-    `high` None: as late as the window lets. The CFO may be up to 1 / (2 · 16 T), ±0.0156 cycles per sample at
-    two samples a symbol. Raises UserError for a window that is too short, of another shape or not finite.
+    `high` None: as late as the window lets. Of bursts that follow each other one is sure to be whole in
+    slot + 2 preamble.size samples of the format; fewer may hold no whole preamble. The CFO may be up to
+    1 / (2 · 16 T), ±0.0156 cycles per sample. Both at two samples a symbol. Raises UserError for
+    a window that is too short, of another shape or not finite.
     """
     y = _checked(window)
     low, high = _limits(y, form, low, high)

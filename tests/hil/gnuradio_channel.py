@@ -1,7 +1,7 @@
 """A channel made of GNU Radio's own blocks, between transmitter and receivers, over gr-zeromq.
 
-Run by the interpreter that GNU Radio is installed for. It shares no code with the link: 16 REQ sources ask the
-link's transmitter for samples; matrices, delays, noise and `channels.channel_model` (carrier and clock
+Run by the interpreter that GNU Radio is installed for. It shares no code with the link: 16 REQ sources ask
+the link's transmitter for samples; matrices, delays, noise and `channels.channel_model` (carrier and clock
 offset) make 16 radar channels (leakage, and an echo from one direction) and one communication channel of
 them; 17 REP sinks are asked by the link's receiver.
 """
@@ -13,8 +13,7 @@ import signal
 import sys
 
 import numpy as np
-from gnuradio import blocks, channels, gr, zeromq
-from gnuradio import analog
+from gnuradio import analog, blocks, channels, gr, zeromq
 
 NOISE_STD = 1 / 512  # of full scale, as the virtual front end has it
 

@@ -1,7 +1,8 @@
 """What the link in one process makes of the same targets and channels: the reference for the radio's loss.
 
-The front end tells which coherence blocks it drew; here the same presence, angles and gains meet fresh noise,
-without any radio in between: eq. (1) and (2) for the true hardware, ideal synchronisation, leakage and chains.
+The front end tells which coherence blocks it drew; here the same presence, angles and gains meet fresh
+noise, without any radio in between: eq. (1) and (2) for the true hardware, ideal synchronisation, leakage
+and chains.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def sense(scenario: Scenario, truth: Truth, beam: Values, detector: Any, loss_db
 
 
 def symbol_errors(scenario: Scenario, truth: Truth, beam: Values, loss_db: float, known: int) -> Values:
-    """Probability of a wrong QPSK symbol in each block (b,): 1 - (1 - Q(√γ))², γ the SNR behind estimated CSI.
+    """Probability of a wrong QPSK symbol in each block (b,): 1 - (1 - Q(√γ))², γ behind estimated CSI.
 
     γ = |κ|²/N0 lowered by `loss_db`, and by 1 + 1/known for a κ̂ from that many known symbols.
     """

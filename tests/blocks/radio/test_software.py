@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blocks.radio.interface import Capabilities, Event, RadioError
+from blocks.radio.interface import Capabilities, Event, RadioError, Received
 from blocks.radio.software import SoftwareRadio
 
 
@@ -18,6 +18,15 @@ class Noted(SoftwareRadio):
 
     def events(self) -> list[Event]:
         return []
+
+    def send(self, *_: object) -> None: ...
+
+    def start(self, *_: object) -> None: ...
+
+    def recv(self, *_: object) -> Received:
+        raise NotImplementedError
+
+    def stop(self) -> None: ...
 
     def now(self) -> int:
         return 0

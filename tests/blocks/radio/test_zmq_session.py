@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blocks.radio.interface import EventKind, Flag
-from blocks.radio.zmq_ports import Connected, Lost, Reply, Request
+from blocks.radio.zmq_ports import Connected, Happening, Lost, Reply, Request
 from blocks.radio.zmq_session import Session
 
 
@@ -252,3 +254,45 @@ def test_who_keeps_everybody_waiting_is_named() -> None:
     bench.ask()
     bench.reply(10, 5)
     assert bench.session.suspect() == "receive channel 1 at rx1 has sent nothing from tick 5 on"
+
+
+PARTS = st.lists(st.one_of(st.just(b""), st.binary(max_size=40), st.just(bytes(8 * 30))), max_size=3)
+HAPPENINGS = st.lists(
+    st.one_of(
+        st.builds(Connected, st.integers(0, 1)),
+        st.builds(Lost, st.integers(0, 1)),
+        st.builds(Request, st.just(0), st.sampled_from([b"p", b"q"]), PARTS),
+        st.builds(Request, st.just(0), st.just(b"p"), st.just([b"", b"\xff"])),
+        st.builds(Reply, st.integers(0, 1), PARTS),
+        st.builds(Reply, st.integers(0, 1), st.just([b"", bytes(8 * 70)])),
+        st.sampled_from(["take", "start", "wait"]),
+    ),
+    max_size=60,
+)
+
+
+@given(HAPPENINGS)
+def test_whatever_comes_ticks_go_on_and_sending_stays_near(steps: list[Happening | str]) -> None:
+    bench, expected = Bench(), 0
+    bench.start()
+    for step in steps:
+        if step == "start":
+            if bench.session.fault:
+                bench.session.reset(bench.session.fault)
+            bench.session.alignment.start(None, None)
+            expected = bench.session.alignment.tick
+        elif step == "wait":
+            bench.seconds += 0.7
+        elif step == "take":
+            found = bench.session.alignment.take(50)
+            if found is not None:
+                assert found.time >= expected
+                assert bool(found.flags & Flag.GAP) == (found.time > expected)
+                expected = found.time + found.samples.shape[1]
+        else:
+            assert not isinstance(step, str)
+            bench.session.take_in([step])
+        bench.session.serve(True)
+        behind = max(bench.session.alignment.held(channel) for channel in range(2))
+        assert bench.session.now() <= max(behind, bench.session.alignment.tick + bench.session.ahead) + 100
+        assert "\n" not in bench.session.suspect() + bench.session.fault

@@ -1,9 +1,9 @@
 """What an AD9361 shows through IIO: devices, channels and attributes, named as Linux' driver names them.
 
 Names and ranges: drivers/iio/adc/ad9361.c and cf_axi_{adc,dds}.c of Analog Devices' kernel, and what
-pyadi-iio reads and writes. Attributes act as far as this front end can: gains, rates and carriers have the ranges of
-the chip, and what has no counterpart here (loopback, fast lock, calibration modes) is refused, or kept
-without effect where a client sets it on its way (FIR filters, DDS tones, which stay silent).
+pyadi-iio reads and writes. Attributes act as far as this front end can: gains, rates and carriers have the
+ranges of the chip, and what has no counterpart here (loopback, fast lock, calibration modes) is refused, or
+kept without effect where a client sets it on its way (FIR filters, DDS tones, which stay silent).
 """
 
 from __future__ import annotations

@@ -93,10 +93,13 @@ class Converters:
     """Converters of `contexts` contexts, two transmitters and two receivers each, around one engine.
 
     `fifo`: ticks that wait for a context that reads more slowly than the others; what is older is lost.
+    `grid`: streams that are opened when none is begin at a multiple of so many ticks.
     """
 
-    def __init__(self, engine: Engine, tx_channels: int, rx_channels: int, contexts: int, fifo: int) -> None:
-        self.engine, self.fifo = engine, fifo
+    def __init__(
+        self, engine: Engine, tx_channels: int, rx_channels: int, contexts: int, fifo: int, grid: int
+    ) -> None:
+        self.engine, self.fifo, self.grid = engine, fifo, grid
         self.tx_channels, self.rx_channels = tx_channels, rx_channels
         self.time = 0
         """Ticks that have passed."""
@@ -113,6 +116,9 @@ class Converters:
         with self._change:
             if not self._change.wait_for(lambda: side.owner is None, patience):
                 return False
+            idle = not any(each.owner for each in self.tx) and not any(each.owner for each in self.rx)
+            if idle and self.time % self.grid:
+                self._advance(self.grid - self.time % self.grid)
             side.owner, side.flag = owner, False
             if isinstance(side, _Transmitter):
                 side.cyclic, side.capacity = cyclic, capacity

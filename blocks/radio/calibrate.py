@@ -1,0 +1,74 @@
+"""Measure the chains of a radio's array: bursts at a reflector at boresight."""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from blocks.radio.interface import TIMEOUT, Radio, RadioError
+from isac_models.constellation import Constellation
+from isac_models.scenario import Scenario
+from isac_models.waveform import header
+from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.calibration_vectors import PILOT_REPEATS, Calibration, CalibrationEstimator
+from isac_models.waveform.finder import BurstFinder
+
+BURSTS = 24
+LEVEL = 10**-1.2
+"""Mean digital power of the payload per sample, summed over the channels: as `BurstModulator` sends."""
+SECONDS = 60.0
+"""How long a calibration may take."""
+
+
+def key_of(radio: Radio, session: str) -> dict[str, Any]:
+    """What a calibration of this radio, as it is set, holds for."""
+    return {"device": radio.device.partition(":")[0], "session": session, **radio.settings()}
+
+
+def calibrate(
+    radio: Radio, scenario: Scenario, layout: BurstFormat, key: Mapping[str, Any], bursts: int = BURSTS
+) -> Calibration:
+    """Send `bursts` with repeated pilots and no equaliser, and estimate the chains from what comes back.
+
+    The receive channels 0 … K-1 are the array; in front of it stands one strong reflector at boresight.
+    Raises RadioError when nothing of it is received, UserError when there is more than one reflector.
+    """
+    layout = replace(layout, pilot_repeats=PILOT_REPEATS)
+    k = scenario.antennas
+    random = np.random.default_rng(bursts)
+    symbols = Constellation(scenario.order).points[random.integers(scenario.order, size=layout.payload)]
+    sent = header.encode(0, 0)
+    beam = np.full(k, np.sqrt(scenario.transmit_energy / k))
+    x = layout.assemble(symbols, sent, beam)
+    x[:, layout.orthogonal_at] *= np.sqrt(scenario.transmit_energy)
+    scale = np.sqrt(LEVEL * layout.samples_per_symbol / scenario.transmit_energy)
+    samples = (scale * layout.modulate(x)).astype(np.complex64)
+    estimator, finder = CalibrationEstimator(layout), BurstFinder(layout, k)
+    radio.rx.start()
+    first = -(-(radio.now() + radio.capabilities.lead) // layout.slot) * layout.slot + layout.slot
+    found, number, deadline = 0, 0, clock.monotonic() + SECONDS
+    received = radio.rx.recv(1)
+    while found < bursts and clock.monotonic() < deadline:
+        # A few ahead of what has been received: a queue need not hold them all.
+        while number < found + 8 and number < 2 * bursts:
+            radio.tx.send(samples, first + number * layout.slot)
+            number += 1
+        received = radio.rx.recv(layout.slot, TIMEOUT)
+        for burst in finder.push(received.samples[:k], received.time):
+            if burst.sync.detected and not burst.lost:
+                estimator.add(burst.window, burst.sync.start, burst.sync.cfo, symbols, sent)
+                found += 1
+        if received.time > first + (2 * bursts + 4) * layout.slot:
+            break
+    if found < bursts:
+        raise RadioError(
+            f"calibration: {found} of {bursts} bursts were received: look at antennas, gain and reflector"
+        )
+    end = first + number * layout.slot
+    while received.time + received.samples.shape[1] < end:  # what is still on its way
+        received = radio.rx.recv(layout.slot, TIMEOUT)
+    return estimator.estimate(key)

@@ -1,0 +1,229 @@
+"""A radio in process: the scenario's target and receiver behind a front end with every impairment."""
+
+from __future__ import annotations
+
+import threading
+import time as clock
+from collections import deque
+
+import numpy as np
+
+from blocks.radio.alignment import Alignment
+from blocks.radio.interface import (
+    Capabilities,
+    Event,
+    EventKind,
+    RadioError,
+    RadioTimeout,
+    Received,
+    check_samples,
+)
+from blocks.radio.sim_channel import SCENES, SimChannel, Truth
+from blocks.radio.software import SoftwareRadio
+from blocks.radio.timeline import Timeline
+from isac_models.impairments import Impairments
+from isac_models.scenario import Scenario
+from isac_models.waveform.burst_format import BurstFormat
+
+MOST_EVENTS = 10_000
+
+
+class SimRadio(SoftwareRadio):
+    """K transmit channels; receive channels 0 … K-1 are the array, channel K is the remote receiver.
+
+    Time is virtual and goes on with `recv`, a slot at a time: how a stream is cut into calls changes no
+    sample. Noise, target and channel are drawn by `seed`, the same ones for the coherence block of slot m as
+    the blocks of the link draw for block m. The channel changes with slots, tick 0 begins one.
+
+    `queue`: ticks that may wait to be sent. Raises RadioError for options that cannot be.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario | None = None,
+        impairments: Impairments | None = None,
+        burst_format: BurstFormat | None = None,
+        *,
+        seed: int = 0,
+        scene: str = "scenario",
+        rate: float = 1e6,
+        frequency: float = 0.0,
+        queue: int = 1 << 17,
+    ) -> None:
+        self.scenario = Scenario() if scenario is None else scenario
+        antennas = self.scenario.antennas
+        self.impairments = Impairments.none(antennas) if impairments is None else impairments
+        if self.impairments.transmit.size != antennas:
+            raise RadioError(f"the impairments must be those of {antennas} antennas, as the scenario has")
+        if burst_format is None:
+            burst_format = BurstFormat(antennas=antennas, order=self.scenario.order)
+        if queue < 1:
+            raise RadioError(f"queue must be at least 1, not {queue}")
+        self._channel = SimChannel(self.scenario, self.impairments, burst_format, seed)
+        self.device = f"sim:{seed}"
+        self.capabilities = Capabilities(
+            timestamps=True,
+            events=frozenset(EventKind) - {EventKind.SEQUENCE_GAP},
+            tx_channels=antennas,
+            rx_channels=antennas + 1,
+            phase_coherent=True,
+            virtual_time=True,
+            lead=self._channel.lead,
+        )
+        super().__init__(rate, frequency)
+        self._lock = threading.Condition()
+        self._timeline, self._alignment = Timeline(antennas), Alignment(antennas + 1)
+        self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self._lost: deque[tuple[int, int]] = deque()  # what an overflow is going to take
+        self._silent: list[tuple[int, int]] = []  # what an underflow is going to silence
+        self._late: list[tuple[int, int]] = []
+        self._queue, self._closed = queue, False
+        self.scene(scene)
+
+    # What only a simulation can tell or do ------------------------------------------------------
+
+    def truth(self, first_tick: int, ticks: int) -> Truth:
+        """What there was in the slots that the transmit ticks first_tick … first_tick + ticks - 1 touch."""
+        with self._lock:
+            return self._channel.truth(first_tick, ticks)
+
+    def scene(self, name: str) -> int:
+        """Choose what is sent through from the next slot on that has not begun; returns its first tick.
+
+        "scenario": target and receiver as drawn. "calibration": no target and no fading, a reflector at
+        boresight instead. "loopback": receive channel r is transmit channel r mod K, and nothing else.
+        Raises RadioError for another name.
+        """
+        if name not in SCENES:
+            raise RadioError(f"there is no scene {name!r}: choose one of {', '.join(SCENES)}")
+        with self._lock:
+            return self._channel.set_scene(name)
+
+    def inject(self, kind: EventKind, first: int, count: int) -> None:
+        """Make ticks first … first + count - 1 suffer: OVERFLOW loses what is received there, UNDERFLOW
+        silences what is sent, LATE refuses every burst that is to begin there.
+
+        Raises RadioError for ticks that have passed, and for other kinds.
+        """
+        with self._lock:
+            if count < 1 or first < self._channel.fixed:
+                raise RadioError(
+                    f"inject: count must be at least 1 and first from {self._channel.fixed} on, which is next"
+                )
+            if kind == EventKind.OVERFLOW:
+                self._lost = deque(sorted([*self._lost, (first, first + count)]))
+            elif kind == EventKind.UNDERFLOW:
+                self._silent.append((first, first + count))
+            elif kind == EventKind.LATE:
+                self._late.append((first, first + count))
+            else:
+                raise RadioError(f"inject: {kind} cannot be injected: overflow, underflow and late can")
+
+    # What every radio does ----------------------------------------------------------------------
+
+    def events(self) -> list[Event]:
+        """What has happened since the last call, oldest first; at most the last MOST_EVENTS."""
+        with self._lock:
+            found = list(self._events)
+            self._events.clear()
+            return found
+
+    def now(self) -> int:
+        """The first tick that can still be sent at."""
+        return self._channel.fixed
+
+    def close(self) -> None:
+        """Nothing is open, but nothing works any more. May be called twice."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify_all()
+
+    def send(
+        self, samples: np.ndarray, time: int | None, start_of_burst: bool, end_of_burst: bool, timeout: float
+    ) -> None:
+        """See `Transmitter.send`."""
+        check_samples(samples, self.capabilities.tx_channels)
+        with self._lock:
+            fits = self._lock.wait_for(lambda: self._closed or self._has_room(samples.shape[1]), timeout)
+            self._check_open()
+            if not fits:
+                raise RadioTimeout(
+                    f"send: the queue of {self._queue} samples stayed full for {timeout:g} s: "
+                    "receive, so that time goes on"
+                )
+            now = self._channel.fixed
+            if time is not None and any(low <= time < high for low, high in self._late):
+                now = time + 1  # as if it had been reached
+            late = self._timeline.put(samples, time, now, start_of_burst, end_of_burst)
+            if late is not None:
+                self._events.append(late)
+
+    def start(self, time: int | None, n: int | None) -> None:
+        """See `Receiver.start`."""
+        with self._lock:
+            self._check_open()
+            self._alignment.start(time, n)
+
+    def recv(self, most: int, timeout: float) -> Received:
+        """See `Receiver.recv`."""
+        if most < 1:
+            raise RadioError(f"recv: most must be at least 1, not {most}")
+        deadline = clock.monotonic() + timeout
+        with self._lock:
+            while True:
+                self._check_open()
+                if not self._alignment.receiving:
+                    raise RadioError("recv: nothing is being received: call start() first")
+                found = self._alignment.take(most)
+                if found is not None:
+                    return found
+                if clock.monotonic() >= deadline:
+                    raise RadioTimeout(
+                        f"recv: after {timeout:g} s time has come to tick {self._channel.time}"
+                    )
+                self._step()
+                self._lock.notify_all()
+
+    def stop(self) -> None:
+        """See `Receiver.stop`."""
+        with self._lock:
+            self._alignment.receiving = False
+
+    # What is called with the lock held ----------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RadioError(f"{self.device} is closed: open the radio again")
+
+    def _has_room(self, n: int) -> bool:
+        waiting = self._timeline.waiting(self._channel.fixed)
+        return not waiting or waiting + n <= self._queue
+
+    def _step(self) -> None:
+        """Let time go on by a slot."""
+        first, last = self._channel.fixed, self._channel.next_fixed()
+        sent = self._timeline.read(first, last)
+        self._events.extend(self._timeline.release(last))
+        for low, high in self._silent:
+            if low < last and high > first:
+                sent[:, max(low - first, 0) : high - first] = 0
+            if first <= low < last:
+                self._events.append(Event(EventKind.UNDERFLOW, low, high - low, "injected"))
+        array, user = self._channel.step(sent)
+        while self._lost and self._lost[0][0] < self._channel.time:
+            self._lose(array, user, *self._lost.popleft())
+        self._push(array, user, None)
+
+    def _lose(self, array: np.ndarray, user: np.ndarray, low: int, high: int) -> None:
+        """Keep what was received up to tick `low`, and nothing until `high`."""
+        self._push(array, user, low)
+        self._events.append(Event(EventKind.OVERFLOW, low, high - low, "injected"))
+        self._alignment.restart(high)
+
+    def _push(self, array: np.ndarray, user: np.ndarray, stop: int | None) -> None:
+        """Append what is new of a slot, the first samples of which have the channel's numbers."""
+        rows = [*zip(array, [self._channel.array_first] * len(array), strict=True)]
+        for channel, (row, first) in enumerate([*rows, (user, self._channel.user_first)]):
+            held = self._alignment.held(channel)
+            part = row[max(held - first, 0) : None if stop is None else max(stop - first, 0)]
+            self._alignment.push(channel, part)

@@ -1,0 +1,39 @@
+"""Pulse shaping and matched filtering of many channels at once.
+
+Complex arrays come as float32 with real and imaginary part side by side, a sample of all channels after the
+other: (L, 2C). The channels lie in the vector lanes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from isac_models.kernels.compiling import FLOAT, kernel, readable, types, writable
+
+
+@kernel(writable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 1), types.int64, types.int64)
+def matched_filter(out: Any, samples: Any, taps: Any, first: Any, step: Any) -> None:
+    """out[k] = Σ_j taps[j] samples[first + k step + j]; samples outside count as zero."""
+    length, lanes = samples.shape
+    for k in range(out.shape[0]):
+        begin = first + k * step
+        for c in range(lanes):
+            out[k, c] = 0
+        for j in range(max(0, -begin), min(taps.shape[0], length - begin)):
+            tap = taps[j]
+            for c in range(lanes):
+                out[k, c] += tap * samples[begin + j, c]
+
+
+@kernel(writable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 1), types.int64)
+def shape(out: Any, symbols: Any, taps: Any, step: Any) -> None:
+    """out[n] = Σ_k symbols[k] taps[n - k step]; out is ((S - 1) step + T, 2C)."""
+    lanes = symbols.shape[1]
+    for n in range(out.shape[0]):
+        for c in range(lanes):
+            out[n, c] = 0
+    for k in range(symbols.shape[0]):
+        for j in range(taps.shape[0]):
+            tap = taps[j]
+            for c in range(lanes):
+                out[k * step + j, c] += tap * symbols[k, c]

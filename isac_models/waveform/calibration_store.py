@@ -1,0 +1,95 @@
+"""Calibrations in files: kept with what they hold for, refused where that has changed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isac_models.atomic import write_atomically
+from isac_models.errors import UserError
+from isac_models.waveform.calibration_vectors import Calibration
+
+FORMAT = "isac-calibration-1"
+LARGEST_FILE = 1 << 20
+AGAIN = "measure it again: put the reflector at boresight and leave --calibration to name a new file"
+
+
+def save_calibration(path: str | Path, calibration: Calibration) -> None:
+    """Write a calibration as JSON; the file appears whole. Raises OSError."""
+    content = {
+        "format": FORMAT,
+        "key": dict(calibration.key),
+        "transmit": _pairs(calibration.transmit),
+        "receive": _pairs(calibration.receive),
+        "residual": calibration.residual,
+        "error": calibration.error,
+    }
+    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def load_calibration(path: str | Path, key: Mapping[str, Any], antennas: int) -> Calibration:
+    """The calibration in a file, for a device whose key is `key` now.
+
+    Raises UserError, one line, for a file that cannot be read or is none, and for one that was measured at
+    another frequency, rate or gain, on another device, or before the device was started again.
+    """
+    content = _read(path)
+    kept = content.get("key")
+    if content.get("format") != FORMAT or not isinstance(kept, dict):
+        raise UserError(f"calibration {path}: not a calibration file of this program")
+    for name, now in key.items():
+        if kept.get(name) != json.loads(json.dumps(now)):
+            raise UserError(
+                f"calibration {path} is for another {name}: {_short(kept.get(name))}, now {_short(now)}; "
+                + AGAIN
+            )
+    transmit, receive = (_vector(path, name, content.get(name), antennas) for name in ("transmit", "receive"))
+    numbers = [content.get(name) for name in ("residual", "error")]
+    if not all(isinstance(n, int | float) and math.isfinite(n) and n >= 0 for n in numbers):
+        raise UserError(f"calibration {path}: residual and error must be numbers from 0 on")
+    return Calibration(transmit, receive, float(numbers[0]), float(numbers[1]), kept)  # type: ignore[arg-type]
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise UserError(f"calibration {path}: {error.strerror or error}") from None
+    if len(data) > LARGEST_FILE:
+        raise UserError(f"calibration {path}: larger than {LARGEST_FILE} bytes")
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError):
+        raise UserError(f"calibration {path}: not JSON") from None
+    if not isinstance(content, dict):
+        raise UserError(f"calibration {path}: not a calibration file of this program")
+    return content
+
+
+def _pairs(values: np.ndarray) -> list[list[float]]:
+    return [[float(v.real), float(v.imag)] for v in values]
+
+
+def _vector(path: str | Path, name: str, pairs: Any, antennas: int) -> np.ndarray:
+    """(antennas,) complex128 of [re, im] pairs, none of them zero."""
+    if not isinstance(pairs, list) or len(pairs) != antennas:
+        have = len(pairs) if isinstance(pairs, list) else "no"
+        raise UserError(f"calibration {path}: {have} {name} values where the array has {antennas} antennas")
+    try:
+        values = np.array(pairs, np.float64)
+    except (ValueError, TypeError):
+        values = np.zeros(0)
+    if values.shape != (antennas, 2) or not np.isfinite(values).all() or not np.abs(values).sum(axis=1).all():
+        raise UserError(f"calibration {path}: {name} must be pairs of finite numbers, none of them 0")
+    return np.asarray(values[:, 0] + 1j * values[:, 1])
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

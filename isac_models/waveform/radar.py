@@ -1,0 +1,139 @@
+"""The monostatic radar receiver: from the array's samples of a burst to one calibrated echo a snapshot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac_models.errors import UserError
+from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.calibration_vectors import Calibration
+from isac_models.waveform.leakage import LeakageEstimator
+
+Values = NDArray[Any]
+
+FORGET = 0.95
+"""How much the delay profile of the bursts before counts from burst to burst."""
+NOISE_MEMORY = 256
+"""Bursts that the noise is averaged over."""
+QUIET = 4
+"""Samples that the silence keeps away from the pulses' tails."""
+
+
+@dataclass(frozen=True)
+class RadarBurst:
+    """What one burst has brought.
+
+    echo: y_r of every payload snapshot, (N, K) complex64, noise power `noise_power` an antenna. noise: per
+    sample, as it came in. leakage_db: leakage over noise, per channel and symbol; -inf where nothing was
+    removed. delay: of the echo behind the leakage in samples. response: (K, K) = α a aᵀ c from the
+    orthogonal pilots, as the echo is scaled.
+    """
+
+    echo: Values
+    noise: float
+    leakage_db: float
+    delay: float
+    response: Values
+
+
+class RadarReceiver:
+    """Receives bursts of one format and beam v (K,), one after the other.
+
+    Leakage is told from the echo by its delay, at least one sample earlier (`LeakageEstimator`). The echo's
+    delay is the place where the bursts so far, this one included, have most energy beside the leakage: the
+    target's range changes slowly, its presence does not matter. Noise is measured in the silence between
+    bursts and averaged. `calibration` None takes the chains as equal; `leakage_removal` False is a negative
+    control.
+    """
+
+    def __init__(
+        self,
+        layout: BurstFormat,
+        beam: Values,
+        calibration: Calibration | None = None,
+        leakage_removal: bool = True,
+        max_delay: float = 12.0,
+        noise_power: float = 1.0,
+    ) -> None:
+        if np.shape(beam) != (layout.antennas,):
+            raise UserError(f"a beam of {layout.antennas} weights is needed, not of shape {np.shape(beam)}")
+        self.format, self.beam = layout, np.asarray(beam, np.complex128)
+        self.leakage_removal, self.max_delay, self._noise_power = leakage_removal, max_delay, noise_power
+        gains = np.ones(layout.antennas) if calibration is None else calibration.receive
+        self._equalise = (1 / np.asarray(gains, np.complex128)).astype(np.complex64)[:, None]
+        self._estimator = LeakageEstimator(layout, max_delay)
+        self._profile = np.zeros(self._estimator.grid.size)
+        self._noise: float | None = None
+        self._heard = 0
+
+    def receive(
+        self, window: Values, start: float, cfo: float, symbols: Values, header: Values
+    ) -> RadarBurst:
+        """The echoes in a window (K, L) complex64: symbol 0 of the leakage at `start`, `cfo` a sample.
+
+        symbols (N,): the payload that was sent; header (96,): its header's symbols.
+        Raises UserError for samples that are not finite numbers.
+        """
+        form = self.format
+        turn = np.exp(-2j * np.pi * cfo * (np.arange(window.shape[1]) - start)).astype(np.complex64)
+        y = window * (self._equalise * turn)
+        noise = self._listen(y, start)
+        if not np.isfinite(noise):
+            raise UserError(
+                "the window contains values that are not finite numbers; look at the radio's samples"
+            )
+        stream = np.zeros(form.symbols, np.complex128)
+        stream[form.preamble_at], stream[form.header_at] = form.preamble, header
+        stream[form.payload_at], stream[form.phase_at] = symbols, form.phase_pilots
+        found = self._estimator.correlate(y, start, stream)
+        self._profile = FORGET * self._profile + self._estimator.profile(found)
+        one = self._estimator.separate(found, self._peak(), y.shape[1])
+        level = -np.inf
+        if self.leakage_removal:
+            y = y - one.leakage.astype(np.complex64)[:, None] * one.waveform.astype(np.complex64)
+            level = 10 * np.log10(max(np.mean(np.abs(one.leakage) ** 2) / noise, 1e-30))
+        at = start - one.early + one.delay
+        z = form.pulse.sample(y, at, form.symbols)
+        z *= np.float32(np.sqrt(self._noise_power / noise))
+        return RadarBurst(
+            echo=np.ascontiguousarray(z[:, form.payload_at].T),
+            noise=noise,
+            leakage_db=float(level),
+            delay=one.delay,
+            response=self._response(z),
+        )
+
+    def _peak(self) -> float:
+        """Delay of the largest energy so far, between grid points by a parabola."""
+        grid, best = self._estimator.grid, int(np.argmax(self._profile))
+        if not 0 < best < grid.size - 1:
+            return float(grid[best])
+        left, middle, right = self._profile[best - 1 : best + 2]
+        bend = left - 2 * middle + right
+        shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+        return float(grid[best] + np.clip(shift, -0.5, 0.5) * (grid[1] - grid[0]))
+
+    def _listen(self, y: Values, start: float) -> float:
+        """Noise power per sample, averaged over channels and bursts."""
+        form = self.format
+        tail = form.pulse.delay + QUIET
+        end = (form.symbols - 1) * form.samples_per_symbol + tail + self.max_delay
+        spans = ((start - form.slot + end, start - tail), (start + end, start + form.slot - tail))
+        parts = [y[:, max(int(np.ceil(a)), 0) : max(int(b), 0)] for a, b in spans]
+        size = sum(part.size for part in parts)
+        power = sum(float(np.vdot(part, part).real) for part in parts)
+        if size:
+            self._heard = min(self._heard + 1, NOISE_MEMORY)
+            before = 0.0 if self._noise is None else self._noise
+            self._noise = before + (power / size - before) / self._heard
+        return max(self._noise or 0.0, float(np.finfo(np.float32).tiny))
+
+    def _response(self, z: Values) -> Values:
+        """Sensing response (K, K) from the orthogonal pilots at the echo's delay, P Pᴴ = (n/K) I."""
+        form = self.format
+        pilots = z[:, form.orthogonal_at]
+        return np.asarray(pilots @ form.orthogonal.conj().T * (form.antennas / pilots.shape[1]))

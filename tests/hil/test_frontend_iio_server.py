@@ -126,6 +126,7 @@ def test_an_address_that_cannot_be_is_refused(address: str) -> None:
 def test_the_engine_is_rewound_when_the_last_client_has_left() -> None:
     with talking(0, 1) as (server, (one, two)):
         engine = loopback(server)
+        assert two.ask("TIMEOUT 1000") == 0
         opened(one, tx=False)
         one.samples(80)
         two.close()

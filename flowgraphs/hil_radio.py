@@ -11,7 +11,7 @@ from typing import Any
 
 from blocks.radio.calibrate import calibrate, key_of
 from blocks.radio.interface import Radio
-from blocks.radio.lab import VirtualFrontEnd
+from blocks.radio.lab import VirtualFrontEnd, soapy_driver
 from blocks.radio.registry import open_radio
 from blocks.radio.sim import SimRadio
 from isac_models.coding.repeat import Timing
@@ -193,7 +193,9 @@ def _behind(name: str, lab: Any, layout: BurstFormat) -> dict[str, Any]:
     if name == "iio":
         size = {"chunk": 2 * layout.slot, "queue": QUEUE * layout.slot}
         return {"contexts": addresses, "phase_coherent": not isinstance(lab, str), **channels, **size}
-    return {"device": addresses, **channels}
+    if isinstance(lab, str):
+        return {"args": lab, **channels} if name == "soapy" else {"args": lab}
+    return {"args": f"driver={soapy_driver()},address={addresses[0]}", **channels}
 
 
 def _ports(base: str, antennas: int) -> dict[str, list[str]]:

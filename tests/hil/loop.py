@@ -112,7 +112,9 @@ def truth_of(bench: Bench, times: np.ndarray) -> Truth:
     blocks = [bench.lab.truth(int(time)) for time in times]
 
     def gain(name: str) -> np.ndarray:
-        return np.array([one[name] if isinstance(one[name], complex) else complex(*one[name]) for one in blocks])
+        return np.array(
+            [one[name] if isinstance(one[name], complex) else complex(*one[name]) for one in blocks]
+        )
 
     return Truth(
         present=np.array([one["present"] for one in blocks], bool),

@@ -61,6 +61,8 @@ def build(options: argparse.Namespace, bench: Any, design: Any) -> Flowgraph:
         graph.connect(echoes, design.detector, blocks.DetectionCounter())
     for listener in (receive, reference, echoes):
         graph.message(transmit, "sent", listener)
+    for listener in (reference, echoes):
+        graph.message(receive, "unsent", listener)
     if options.file:
         sink = blocks.FileReceiver(scenario, layout.payload, options.out, TIMING)
         graph.connect(receiver, sink)

@@ -40,7 +40,7 @@ class Collect(Block):
 
 @dataclass
 class Outcome:
-    """What a run has given: the report, the array of every snapshot, and what the front end says was there."""
+    """What a run has given: the report, every snapshot, and what the front end says was there."""
 
     report: Any
     scenario: Any

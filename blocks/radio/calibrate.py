@@ -42,11 +42,12 @@ def calibrate(
     random = np.random.default_rng(bursts)
     symbols = Constellation(scenario.order).points[random.integers(scenario.order, size=layout.payload)]
     sent = header.encode(0, 0)
-    beam = np.full(k, np.sqrt(scenario.transmit_energy / k))
-    x = layout.assemble(symbols, sent, beam)
-    x[:, layout.orthogonal_at] *= np.sqrt(scenario.transmit_energy)
-    scale = np.sqrt(LEVEL * layout.samples_per_symbol / scenario.transmit_energy)
-    samples = (scale * layout.modulate(x)).astype(np.complex64)
+    # Orthogonal beams in turns: with chains of unknown phase, any single one may have a null at boresight.
+    scale = np.sqrt(LEVEL * layout.samples_per_symbol)
+    samples = [
+        (scale * layout.modulate(layout.assemble(symbols, sent, beam))).astype(np.complex64)
+        for beam in layout.orthogonal[:, :k].T
+    ]
     estimator, finder = CalibrationEstimator(layout), BurstFinder(layout, k)
     radio.rx.start()
     first = -(-(radio.now() + radio.capabilities.lead) // layout.slot) * layout.slot + layout.slot
@@ -55,7 +56,7 @@ def calibrate(
     while found < bursts and clock.monotonic() < deadline:
         # A few ahead of what has been received: a queue need not hold them all.
         while number < found + 8 and number < 2 * bursts:
-            radio.tx.send(samples, first + number * layout.slot)
+            radio.tx.send(samples[number % k], first + number * layout.slot)
             number += 1
         received = radio.rx.recv(layout.slot, TIMEOUT)
         for burst in finder.push(received.samples[:k], received.time):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.leakage import EDGE, LeakageEstimator
+from isac_models.waveform.pulse import fractional_delay
 
 Values = NDArray[Any]
 
@@ -66,8 +67,15 @@ class CalibrationEstimator:
         self._stream: Values = np.zeros(0)
 
     def add(self, window: Values, start: float, cfo: float, symbols: Values, header: Values) -> None:
-        """One burst's samples (K, L), as in `RadarReceiver.receive`."""
+        """One burst's samples (K, L), as in `RadarReceiver.receive`.
+
+        Raises UserError for samples that are not finite numbers.
+        """
         form = self.format
+        if not np.isfinite(np.vdot(window, window).real):
+            raise UserError(
+                "the window contains values that are not finite numbers; look at the radio's samples"
+            )
         y = window * np.exp(-2j * np.pi * cfo * (np.arange(window.shape[1]) - start))
         self._stream = np.zeros(form.symbols, np.complex128)
         self._stream[form.header_at], self._stream[form.payload_at] = header, symbols
@@ -83,7 +91,7 @@ class CalibrationEstimator:
         """
         if not self._bursts:
             raise UserError("calibration: no burst was received; is the front end there, and its gain right?")
-        delay = float(self._estimator.grid[int(np.argmax(self._profile))])
+        delay = self._estimator.peak(self._profile)
         total: Values = np.zeros(0)
         first: Values | None = None
         responses = []
@@ -108,7 +116,7 @@ class CalibrationEstimator:
             transmit=vh[0] * np.sqrt(k),
             receive=u[:, 0] * np.sqrt(k),
             residual=residual,
-            error=float(spread * k / s[0]),
+            error=float(spread * np.sqrt(k) / s[0]),  # an entry of c is a mean over g, and s = |γ| K
             key=dict(key or {}),
         )
 
@@ -128,6 +136,7 @@ class CalibrationEstimator:
         form, pulse = self.format, self.format.pulse
         begin = start + int(form.orthogonal_at[0]) * form.samples_per_symbol
         whole = int(np.floor(begin))
-        shaped = upfirdn(pulse.taps(-(begin - whole)), form.orthogonal, up=form.samples_per_symbol, axis=1)
+        # Shaped at whole samples, as they were sent, and then delayed: see `LeakageEstimator`.
+        shaped = upfirdn(pulse.taps(), form.orthogonal, up=form.samples_per_symbol, axis=1)
         zero = whole - pulse.delay
-        return np.asarray(shaped[:, low - zero : high - zero])
+        return np.asarray(fractional_delay(shaped, begin - whole)[:, low - zero : high - zero])

@@ -102,6 +102,16 @@ class LeakageEstimator:
         energy = np.real(np.diag(inner)[2:] - np.einsum("id,id->d", inner[:2, 2:].conj(), mixed))
         return np.asarray(np.sum(np.abs(left) ** 2, axis=0) / energy)
 
+    def peak(self, profile: Values) -> float:
+        """Delay at which a profile (D,) is largest, between grid points by a parabola."""
+        grid, best = self.grid, int(np.argmax(profile))
+        if not 0 < best < grid.size - 1:
+            return float(grid[best])
+        left, middle, right = profile[best - 1 : best + 2]
+        bend = left - 2 * middle + right
+        shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+        return float(grid[best] + np.clip(shift, -0.5, 0.5) * STEP)
+
     def separate(self, found: Correlations, delay: float, length: int) -> Separated:
         """Leakage and echo with the echo at `delay`; the leakage's own delay is corrected first."""
         at = found.fraction

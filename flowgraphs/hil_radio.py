@@ -160,7 +160,8 @@ def _simulated(options: argparse.Namespace, layout: BurstFormat) -> tuple[Radio,
     impairments = Impairments.draw(seed, layout.antennas)
     changes: dict[str, Any] = {}
     for text in options.front_end:
-        name, equals, value = text.removeprefix("--").replace("-", "_").partition("=")
+        name, equals, value = text.removeprefix("--").partition("=")
+        name = name.replace("-", "_")
         if not equals:
             impairments = impairments.without(name.removeprefix("no_"))
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.leakage import EDGE
+from isac_models.waveform.pulse import fractional_delay
 
 Values = NDArray[Any]
 
@@ -70,7 +72,12 @@ class CalibrationEstimator:
         """One burst's samples (K, L): symbol 0 at `start` samples, `cfo` in cycles a sample.
 
         The starts of all bursts are wrong by the same, if at all: transmitter and receiver share their clock.
+        Raises UserError for samples that are not finite numbers.
         """
+        if not np.isfinite(np.vdot(window, window).real):
+            raise UserError(
+                "the window contains values that are not finite numbers; look at the radio's samples"
+            )
         y = window * np.exp(-2j * np.pi * cfo * (np.arange(window.shape[1]) - start))
         self._bursts.append((y, start))
 
@@ -103,7 +110,7 @@ class CalibrationEstimator:
             transmit=vh[0] * np.sqrt(k),
             receive=u[:, 0] * np.sqrt(k),
             residual=residual,
-            error=float(spread * k / s[0]),
+            error=float(spread * np.sqrt(k) / s[0]),  # an entry of c is a mean over g, and s = |γ| K
             key=dict(key or {}),
         )
 
@@ -144,13 +151,19 @@ class CalibrationEstimator:
         k = form.antennas
         return solution[:k].T, solution[k:].T, float(np.vdot(rest, rest).real)
 
-    def _pilots(self, start: float, low: int, high: int) -> Values:
-        """Samples low … high - 1 of every antenna's pilots, symbol 0 of the burst at `start`: (K, n)."""
-        from scipy.signal import upfirdn
+    @cached_property
+    def _shaped(self) -> Values:
+        """Every antenna's pilots as they were sent, symbol 0 of them at `pulse.delay`: (K, n)."""
+        form = self.format
+        return form.pulse.shape(form.orthogonal)
 
-        form, pulse = self.format, self.format.pulse
+    def _pilots(self, start: float, low: int, high: int) -> Values:
+        """Samples low … high - 1 of every antenna's pilots, symbol 0 of the burst at `start`: (K, n).
+
+        They were shaped at whole samples and delayed then: see `LeakageEstimator`.
+        """
+        form = self.format
         begin = start + int(form.orthogonal_at[0]) * form.samples_per_symbol
         whole = int(np.floor(begin))
-        shaped = upfirdn(pulse.taps(-(begin - whole)), form.orthogonal, up=form.samples_per_symbol, axis=1)
-        zero = whole - pulse.delay
-        return np.asarray(shaped[:, low - zero : high - zero])
+        zero = whole - form.pulse.delay
+        return fractional_delay(self._shaped, begin - whole)[:, low - zero : high - zero]

@@ -22,8 +22,6 @@ from blocks.radio.interface import (
     RadioError,
     RadioTimeout,
     Received,
-    Receiver,
-    Transmitter,
     check_samples,
 )
 from blocks.radio.reception import Reception
@@ -80,7 +78,6 @@ class SoapyRadio(SoapySettings):
         self._lost = ""  # why the device is gone
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._reception, self._bursts = Reception(self._events), Bursts(self._events)
-        self.tx, self.rx = _Transmitter(self), _Receiver(self)
 
     def _declare(self, phase_coherent: bool | None, lead: int | None) -> Capabilities:
         device, emulated = self._device, {}
@@ -366,32 +363,3 @@ class SoapyRadio(SoapySettings):
                 self._closed = True
                 self._reception.receiving = False
                 self._device.close()
-
-
-class _Transmitter(Transmitter):
-    def __init__(self, radio: SoapyRadio) -> None:
-        self._radio = radio
-
-    def send(
-        self,
-        samples: np.ndarray,
-        time: int | None = None,
-        start_of_burst: bool = True,
-        end_of_burst: bool = True,
-        timeout: float = TIMEOUT,
-    ) -> None:
-        self._radio.send(samples, time, start_of_burst, end_of_burst, timeout)
-
-
-class _Receiver(Receiver):
-    def __init__(self, radio: SoapyRadio) -> None:
-        self._radio = radio
-
-    def start(self, time: int | None = None, n: int | None = None) -> None:
-        self._radio.start(time, n)
-
-    def recv(self, most: int = 65536, timeout: float = TIMEOUT) -> Received:
-        return self._radio.recv(most, timeout)
-
-    def stop(self) -> None:
-        self._radio.stop()

@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
-from blocks.radio.interface import Direction, Radio, RadioError, check_channel
+from blocks.radio.interface import Direction, RadioError, check_channel
 from blocks.radio.soapy_device import DIRECTIONS, SoapyDevice
+from blocks.radio.software import PlainRadio
 from blocks.radio.tick_clock import TickClock
 
 
-class SoapySettings(Radio):
+class SoapySettings(PlainRadio):
     """The half of SoapyRadio that sets gains, carriers and clocks. `_tx_lock` guards the device."""
 
     def __init__(
         self, device: SoapyDevice, rate: float | None, clock_source: str | None, time_source: str | None
     ) -> None:
+        super().__init__()
         self._device = device
         self._closed = False
         self._tx_lock, self._rx_lock = threading.Lock(), threading.Lock()  # taken in this order

@@ -114,6 +114,8 @@ class SoapyRadio(SoapySettings):
         rows = np.ascontiguousarray(samples)
         with self._tx_lock:
             self._check_open()
+            if self._lost:
+                raise RadioTimeout(f"send: no device within {timeout:g} s: {self._lost}")
             self._collect()
             if start_of_burst and self._bursts.open:
                 self._device.write(rows[:, :0], None, True, 0)
@@ -198,6 +200,8 @@ class SoapyRadio(SoapySettings):
         self._revive(clock.monotonic() + TIMEOUT)
         with self._tx_lock, self._rx_lock:
             self._check_open()
+            if self._lost:
+                raise RadioTimeout(f"start: no device within {TIMEOUT:g} s: {self._lost}")
             if not self.capabilities.rx_channels:
                 raise RadioError("start: this radio has no receive channels")
             if time is not None and not self.capabilities.timestamps:

@@ -41,10 +41,10 @@ def test_a_burst_in_pieces_is_one() -> None:
     assert bursts.open
     bursts.begin(None, 30, False, False)
     bursts.begin(None, 20, False, True)
-    assert not bursts.open
     assert bursts.end == 200
     bursts.acknowledged(200)
     assert told(events) == [(ACK, 100)]
+    assert [bursts.open] == [False]
 
 
 def test_a_late_burst_is_not_taken_for_acknowledged() -> None:

@@ -80,8 +80,8 @@ class Connection(threading.Thread):
             LOCKED: lambda body: (OK, bytes([self._device.locked])),
             WRITE: self._write,
             EVENT: self._event,
-            START: self._start,
-            STOP: self._stop,
+            START: self._begin,
+            STOP: self._finish,
         }
 
     def hang_up(self) -> None:
@@ -240,14 +240,14 @@ class Connection(threading.Thread):
         events = self._device.events
         return OK, struct.pack("<Bq", *events.popleft()) if events else b""
 
-    def _start(self, body: bytes) -> Answer:
+    def _begin(self, body: bytes) -> Answer:
         tick, count = _unpack("<qQ", body)
         if not -1 <= tick <= MOST_TICK or count > MOST_TICK:
             raise Refused("start: the tick, or the number of samples, cannot be")
         status, generation = self._device.start(None if tick < 0 else tick, count)
         return status, struct.pack("<I", generation)
 
-    def _stop(self, body: bytes) -> Answer:
+    def _finish(self, body: bytes) -> Answer:
         self._device.stop()
         return OK, b""
 

@@ -348,3 +348,21 @@ def test_soapysdr_itself_finds_the_driver() -> None:
     assert "Channels: 17 Rx, 16 Tx" in probed
     assert "Timestamps: YES" in probed
     assert "ref_locked" in probed
+
+
+@pytest.mark.parametrize("first", ["send", "start"])
+def test_a_device_that_began_anew_while_nobody_asked_is_found_again(pair: Pair, first: str) -> None:
+    radio, server = pair
+    radio.rx.start(0, 1000)
+    collect(radio)
+    radio.tx.send(noise(16, 100), 5000)
+    server.inject("restart")
+    if first == "send":
+        radio.tx.send(noise(16, 100), 2000)
+    radio.rx.start(n=2000)
+    parts = collect(radio)
+    assert parts[0].time == 1280
+    assert joined(parts).any() == (first == "send")
+    told = [(event.kind, event.time) for event in radio.events()]
+    expected = [(EventKind.LATE, 5000), (EventKind.SEQUENCE_GAP, 1280), (EventKind.BURST_ACK, 2000)]
+    assert told == expected[: 3 if first == "send" else 2]

@@ -18,7 +18,7 @@
 
 enum Kind : uint8_t {
     // clang-format off
-    HELLO = 1, READER, TIME, RATE, GAIN, FREQUENCY, CLOCK, TIMING, LOCKED, WRITE, EVENT, START, STOP, READ
+    HELLO = 1, READER, TIME, RATE, GAIN, FREQUENCY, CLOCK, TIMING, LOCKED, WRITE, EVENT, START, STOP, READ, BYE
     // clang-format on
 };
 enum Status : uint8_t { OK, REFUSED, OVERRUN, LATE, FULL, STALE };
@@ -53,6 +53,13 @@ public:
         if (!(rate_ >= 1))
             control_.fail("sent garbage");
         reader_.call(READER, greeting(get<uint64_t>(hello, 0)));
+    }
+
+    ~IsacStream() override {
+        attempt([&] { // who opens the device next finds it free
+            control_.call(BYE, {});
+            return 0;
+        });
     }
 
     std::string getDriverKey() const override { return "isacstream"; }

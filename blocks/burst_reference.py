@@ -19,7 +19,7 @@ class BurstReference(Block):
 
     consumes: payload (b, N) and csi (b, N) complex64, number (b,), time (b,), lost (b,) int64, start (b,)
     produces, a snapshot on the first axis: received (n,), csi (n,) complex64, message (n,) uint8
-    subscribes: sent, from a RadioTransmit
+    subscribes: sent, from a RadioTransmit; unsent, from a RadioReceive
     """
 
     consumes = {
@@ -31,7 +31,7 @@ class BurstReference(Block):
         "lost": Count(),
     }
     produces = {"received": Signal(), "csi": Signal(), "message": Symbols()}
-    subscribes = ("sent",)
+    subscribes = ("sent", "unsent")
     reframes = True
 
     def __init__(self, layout: BurstFormat, offset: float = 0.0, name: str | None = None) -> None:
@@ -73,7 +73,10 @@ class BurstReference(Block):
         }
 
     def _listen(self, seconds: float) -> list[dict[str, Any]]:
-        return self.messages("sent", seconds)
+        told = self.messages("sent", seconds)
+        self._sent.hear(told)
+        self._sent.forget(self.messages("unsent"))
+        return told
 
     def result(self) -> dict[str, Any]:
         """Bursts recognised, windows without one, bursts left out for lost samples, and their delay."""

@@ -25,7 +25,7 @@ class RadarReceiver(Block):
     consumes: window (b, channels, W) complex64, time (b,), lost (b,) int64, start (b,), cfo (b,) float64
     produces, a snapshot on the first axis: echo (n, antennas) complex64, transmit_time (n,) int64, the tick
     at which the snapshot's burst was sent
-    subscribes: sent, from a RadioTransmit
+    subscribes: sent, from a RadioTransmit; unsent, from a RadioReceive
     """
 
     consumes = {
@@ -36,7 +36,7 @@ class RadarReceiver(Block):
         "lost": Count(),
     }
     produces = {"echo": Signal("antennas"), "transmit_time": Count()}
-    subscribes = ("sent",)
+    subscribes = ("sent", "unsent")
     reframes = True
 
     def __init__(
@@ -99,7 +99,10 @@ class RadarReceiver(Block):
         }
 
     def _listen(self, seconds: float) -> list[dict[str, Any]]:
-        return self.messages("sent", seconds)
+        told = self.messages("sent", seconds)
+        self._sent.hear(told)
+        self._sent.forget(self.messages("unsent"))
+        return told
 
     def result(self) -> dict[str, Any]:
         """Bursts used, windows without one, bursts left out for lost samples, leakage and echo delay."""

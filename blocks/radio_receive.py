@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from blocks.radio.interface import Flag, Radio, RadioError, RadioTimeout
+from blocks.radio.interface import EventKind, Flag, Radio, RadioError, RadioTimeout
 from blocks.runtime import Signal, Source
 from isac_models.waveform.burst_format import BurstFormat
 
 TAIL = 512
 """Samples behind the last slot that its burst may still arrive in."""
+IDLE_SECONDS = 0.05
+"""After so long without a burst the samples behind the last one are received."""
 SILENCE_SECONDS = 30.0
 """How long nothing may be sent before the reception ends with an error."""
 
@@ -26,10 +28,12 @@ class RadioReceive(Source):
 
     produces: samples (n, rx_channels) complex64
     subscribes: sent, from a RadioTransmit
+    publishes: unsent, {"time": tick} of every burst that came too late and was not sent
     """
 
     produces = {"samples": Signal("rx_channels")}
     subscribes = ("sent",)
+    publishes = ("unsent",)
 
     def __init__(self, radio: Radio, layout: BurstFormat, name: str | None = None) -> None:
         super().__init__(name)
@@ -38,7 +42,7 @@ class RadioReceive(Source):
 
     def start(self) -> None:
         """Begin to receive."""
-        self._horizon = 0
+        self._horizon = self._last = 0
         self._ended = False
         self._next: int | None = None
         self._lost = self._gaps = self._samples = 0
@@ -50,14 +54,20 @@ class RadioReceive(Source):
         """The next samples, or None behind the last burst."""
         while True:
             self._hear(0.0)
-            while self._waits() and not self._ended:
-                if not self._hear(SILENCE_SECONDS):
+            silence = 0.0
+            while self._waits() and not self._ended and not self.stopping:
+                if self._hear(IDLE_SECONDS):
+                    silence = 0.0
+                    continue
+                silence += IDLE_SECONDS
+                self._horizon = self._last
+                if silence > SILENCE_SECONDS:
                     raise RadioError(f"nothing was sent for {SILENCE_SECONDS:g} s: the reception ends")
             if self._waits():
                 return None
             most = count
-            if self.radio.capabilities.virtual_time and self._next is not None:
-                most = min(count, self._horizon - self._next)
+            if self.radio.capabilities.virtual_time:  # the first sample says what time it is
+                most = 1 if self._next is None else min(count, self._horizon - self._next)
             try:
                 received = self.radio.rx.recv(most)
             except RadioTimeout as error:
@@ -66,7 +76,7 @@ class RadioReceive(Source):
                     return None
                 raise
             finally:
-                self._events.update(event.kind.value for event in self.radio.events())
+                self._listen()
             if received.samples.shape[1]:
                 break
         lost = 0
@@ -81,6 +91,13 @@ class RadioReceive(Source):
         self.emit(time=received.time, lost=lost)
         return {"samples": np.ascontiguousarray(received.samples.T)}
 
+    def _listen(self) -> None:
+        """Count the radio's events, and tell of bursts that were not sent."""
+        for event in self.radio.events():
+            self._events[event.kind.value] += 1
+            if event.kind is EventKind.LATE and event.time is not None:
+                self.publish("unsent", {"time": event.time})
+
     def _waits(self) -> bool:
         """Whether everything that was announced has been received."""
         if self._next is None:
@@ -94,9 +111,12 @@ class RadioReceive(Source):
         messages = self.messages("sent", timeout)
         for message in messages:
             if "end" in message:
-                self._ended = True
+                self._ended, self._horizon = True, self._last
             else:
-                self._horizon = int(message["time"]) + self.format.slot + TAIL
+                # Up to where the next burst can still be queued, and no further before it is known.
+                behind = int(message["time"]) + self.format.slot
+                self._horizon = max(behind - self.radio.capabilities.lead, 1)
+                self._last = behind + TAIL
         return bool(messages)
 
     def finish(self) -> None:

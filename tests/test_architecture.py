@@ -103,11 +103,12 @@ def test_blocks_never_import_each_other(path: str) -> None:
 
 
 # A pipe of the graph is made in one file. A radio that speaks ZeroMQ is no pipe: others define its protocol.
-USERS_OF_ZMQ = {"blocks/runtime/transport.py", "blocks/radio/zmq_ports.py"}
+# Nor is the laboratory's control socket: it asks another program for scenes and truths.
+USERS_OF_ZMQ = {"blocks/runtime/transport.py", "blocks/radio/zmq_ports.py", "blocks/radio/lab.py"}
 
 
 @pytest.mark.parametrize("path", python_files(*PRODUCT))
-def test_zmq_is_imported_for_the_pipes_and_for_the_radio_that_speaks_it(path: str) -> None:
+def test_zmq_is_imported_for_the_pipes_and_for_what_speaks_to_other_programs(path: str) -> None:
     if path not in USERS_OF_ZMQ and not path.startswith("benchmarks/reference/"):
         assert "zmq" not in roots(path)
 

@@ -9,7 +9,6 @@ them in between.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,23 +55,23 @@ class LeakageEstimator:
         self.format = layout
         self.grid: Values = np.arange(1.0, max_delay + STEP / 2, STEP)
         """Echo delays that are looked at, (D,)."""
-        self._lags = np.arange(-HALF - 1, int(np.ceil(max_delay)) + HALF + 2)
+        self._lags = np.arange(-HALF - 1, int(np.ceil(max_delay)) + HALF + 3)
         self._first = int(layout.header_at[0]) + EDGE
         """First symbol of the segment that is fitted; its last is the burst's."""
 
-    def _weights(self, delay: Values) -> Values:
+    def _weights(self, delay: Values | float) -> Values:
         """(…, lags): s(t - delay) = Σ w_j s(t - lag_j)."""
         t = self._lags - np.asarray(delay)[..., None]
         turn = np.pi * t / HALF
         window = 0.42 + 0.5 * np.cos(turn) + 0.08 * np.cos(2 * turn)  # Blackman's
         return np.asarray(np.sinc(t) * np.where(np.abs(t) < HALF, window, 0))
 
-    @cached_property
-    def _columns(self) -> Values:
-        """(2 + D, lags): s, its derivative by the delay, and the echo at every delay of the grid."""
+    def _columns(self, fraction: float) -> Values:
+        """(2 + D, lags): s at `fraction`, its derivative by the delay, and the echo at every grid delay."""
         step = 1e-3
-        slope = (self._weights(np.array(step)) - self._weights(np.array(-step))) / (2 * step)
-        return np.vstack([self._weights(np.array(0.0)), slope, self._weights(self.grid)])
+        weights = self._weights(fraction + np.concatenate([[0.0, step, -step], self.grid]))
+        slope = (weights[1] - weights[2]) / (2 * step)
+        return np.vstack([weights[:1], slope, weights[3:]])
 
     def correlate(self, window: Values, start: float, symbols: Values) -> Correlations:
         """What the fits need of a window (K, L): symbols (S,) of the burst, 0 where the pilots stand."""
@@ -80,7 +79,7 @@ class LeakageEstimator:
 
         form, pulse = self.format, self.format.pulse
         whole = int(np.floor(start))
-        s = upfirdn(pulse.taps(-(start - whole)), symbols, up=form.samples_per_symbol)
+        s = upfirdn(pulse.taps(), symbols, up=form.samples_per_symbol)
         first = whole + self._first * form.samples_per_symbol
         last = min(whole + (form.symbols - 1) * form.samples_per_symbol + pulse.delay, window.shape[1])
         pad = window.shape[1] + int(self._lags[-1])
@@ -90,11 +89,11 @@ class LeakageEstimator:
         rows = sliding_window_view(padded, last - first)[zero + first - self._lags]
         given = window[:, first:last] @ rows.conj().T.astype(window.dtype)
         inner = rows.conj() @ rows.T
-        return Correlations(given.astype(np.complex128), inner, padded, zero)
+        return Correlations(given.astype(np.complex128), inner, padded, zero, start - whole)
 
     def profile(self, found: Correlations) -> Values:
         """Energy that an echo at each delay of the grid explains beside the leakage, all channels: (D,)."""
-        columns = self._columns
+        columns = self._columns(found.fraction)
         given = found.given @ columns.T  # (K, 2 + D); the columns are real
         inner = columns @ found.inner @ columns.T
         known = inner[:2, :2]
@@ -103,16 +102,27 @@ class LeakageEstimator:
         energy = np.real(np.diag(inner)[2:] - np.einsum("id,id->d", inner[:2, 2:].conj(), mixed))
         return np.asarray(np.sum(np.abs(left) ** 2, axis=0) / energy)
 
+    def peak(self, profile: Values) -> float:
+        """Delay at which a profile (D,) is largest, between grid points by a parabola."""
+        grid, best = self.grid, int(np.argmax(profile))
+        if not 0 < best < grid.size - 1:
+            return float(grid[best])
+        left, middle, right = profile[best - 1 : best + 2]
+        bend = left - 2 * middle + right
+        shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
+        return float(grid[best] + np.clip(shift, -0.5, 0.5) * STEP)
+
     def separate(self, found: Correlations, delay: float, length: int) -> Separated:
         """Leakage and echo with the echo at `delay`; the leakage's own delay is corrected first."""
-        three = np.vstack([self._columns[:2], self._weights(np.array(delay))])
+        at = found.fraction
+        three = np.vstack([self._columns(at)[:2], self._weights(at + delay)])
         early = 0.0
         coefficients, _ = _fit(found, three)
         power = np.vdot(coefficients[0], coefficients[0]).real
         if power > 0:
             # ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d
             early = -float(np.clip(np.vdot(coefficients[0], coefficients[1]).real / power, -0.25, 0.25))
-        two = np.vstack([self._weights(np.array(-early)), self._weights(np.array(delay - early))])
+        two = self._weights(at - early + np.array([0.0, delay]))
         coefficients, inverse = _fit(found, two)
         waveform = np.zeros(length, np.complex128)
         for weight, lag in zip(two[0], self._lags, strict=True):
@@ -122,12 +132,16 @@ class LeakageEstimator:
 
 @dataclass(frozen=True)
 class Correlations:
-    """⟨y, s(·-lag)⟩ (K, lags), ⟨s(·-lag), s(·-lag')⟩ (lags, lags), and s itself with room around it."""
+    """⟨y, s(·-lag)⟩ (K, lags), ⟨s(·-lag), s(·-lag')⟩ (lags, lags), and s itself with room around it.
+
+    s stands at whole samples, the start that was given `fraction` of one later.
+    """
 
     given: Values
     inner: Values
     padded: Values
     zero: int
+    fraction: float
 
 
 def _fit(found: Correlations, columns: Values) -> tuple[Values, Values]:

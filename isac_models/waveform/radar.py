@@ -19,8 +19,8 @@ FORGET = 0.95
 """How much the delay profile of the bursts before counts from burst to burst."""
 NOISE_MEMORY = 256
 """Bursts that the noise is averaged over."""
-QUIET = 4
-"""Samples that the silence keeps away from the pulses' tails."""
+QUIET = 10
+"""Samples that the silence keeps away from the pulses' tails, to which a fractional delay adds."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +79,19 @@ class RadarReceiver:
         Raises UserError for samples that are not finite numbers.
         """
         form = self.format
-        turn = np.exp(-2j * np.pi * cfo * (np.arange(window.shape[1]) - start)).astype(np.complex64)
-        y = window * (self._equalise * turn)
-        noise = self._listen(y, start)
-        if not np.isfinite(noise):
+        if not np.isfinite(np.vdot(window, window).real):
             raise UserError(
                 "the window contains values that are not finite numbers; look at the radio's samples"
             )
+        turn = np.exp(-2j * np.pi * cfo * (np.arange(window.shape[1]) - start)).astype(np.complex64)
+        y = window * (self._equalise * turn)
+        noise = self._listen(y, start)
         stream = np.zeros(form.symbols, np.complex128)
         stream[form.preamble_at], stream[form.header_at] = form.preamble, header
         stream[form.payload_at], stream[form.phase_at] = symbols, form.phase_pilots
         found = self._estimator.correlate(y, start, stream)
         self._profile = FORGET * self._profile + self._estimator.profile(found)
-        one = self._estimator.separate(found, self._peak(), y.shape[1])
+        one = self._estimator.separate(found, self._estimator.peak(self._profile), y.shape[1])
         level = -np.inf
         if self.leakage_removal:
             y = y - one.leakage.astype(np.complex64)[:, None] * one.waveform.astype(np.complex64)
@@ -106,16 +106,6 @@ class RadarReceiver:
             delay=one.delay,
             response=self._response(z),
         )
-
-    def _peak(self) -> float:
-        """Delay of the largest energy so far, between grid points by a parabola."""
-        grid, best = self._estimator.grid, int(np.argmax(self._profile))
-        if not 0 < best < grid.size - 1:
-            return float(grid[best])
-        left, middle, right = self._profile[best - 1 : best + 2]
-        bend = left - 2 * middle + right
-        shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
-        return float(grid[best] + np.clip(shift, -0.5, 0.5) * (grid[1] - grid[0]))
 
     def _listen(self, y: Values, start: float) -> float:
         """Noise power per sample, averaged over channels and bursts."""

@@ -88,18 +88,26 @@ class SentBursts:
             else:
                 self.add(SentBurst.from_dict(values))
 
+    def forget(self, unsent: list[dict[str, Any]]) -> None:
+        """Forget bursts that were announced and then not sent: {"time": tick} each."""
+        for values in unsent:
+            at = bisect_left(self._times, int(values["time"]))
+            if at < len(self._times) and self._times[at] == int(values["time"]):
+                del self._times[at], self._bursts[at]
+
     def find(
         self, received: float, number: int | None, listen: Callable[[float], list[dict[str, Any]]]
     ) -> SentBurst | None:
-        """`match`, once everything is heard that may be about this burst from `listen(seconds)`."""
-        self.hear(listen(0.0))
+        """`match`, once everything was heard that may be about this burst.
+
+        `listen(seconds)` waits so long for news, gives them to `hear` and `forget`, and returns them.
+        """
+        listen(0.0)
         while not self.ended and (
             self.latest is None or received - self.offset > self.latest + self.slot / 2
         ):
-            told = listen(WAIT_SECONDS)
-            if not told:
+            if not listen(WAIT_SECONDS):
                 break
-            self.hear(told)
         return self.match(received, number)
 
     def match(self, received: float, number: int | None = None) -> SentBurst | None:

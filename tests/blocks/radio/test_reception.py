@@ -39,7 +39,8 @@ def test_every_gap_is_told_with_its_size_however_the_samples_come(
     pieces: list[tuple[int, int]], most: int
 ) -> None:
     reception, events = begun(100)
-    tick, there = 100, []
+    tick = 100
+    there: list[int] = []
     for gap, n in pieces:
         tick += gap
         reception.put(ramp(tick, n), tick)

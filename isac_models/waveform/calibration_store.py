@@ -49,10 +49,21 @@ def load_calibration(path: str | Path, key: Mapping[str, Any], antennas: int) ->
                 + AGAIN
             )
     transmit, receive = (_vector(path, name, content.get(name), antennas) for name in ("transmit", "receive"))
-    numbers = [content.get(name) for name in ("residual", "error")]
-    if not all(isinstance(n, int | float) and math.isfinite(n) and n >= 0 for n in numbers):
+    residual, error = (_number(content.get(name)) for name in ("residual", "error"))
+    if residual is None or error is None:
         raise UserError(f"calibration {path}: residual and error must be numbers from 0 on")
-    return Calibration(transmit, receive, float(numbers[0]), float(numbers[1]), kept)  # type: ignore[arg-type]
+    return Calibration(transmit, receive, residual, error, kept)
+
+
+def _number(value: Any) -> float | None:
+    """A finite number from 0 on, or None."""
+    if type(value) not in (int, float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 def _read(path: str | Path) -> dict[str, Any]:
@@ -83,7 +94,7 @@ def _vector(path: str | Path, name: str, pairs: Any, antennas: int) -> np.ndarra
         raise UserError(f"calibration {path}: {have} {name} values where the array has {antennas} antennas")
     try:
         values = np.array(pairs, np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         values = np.zeros(0)
     if values.shape != (antennas, 2) or not np.isfinite(values).all() or not np.abs(values).sum(axis=1).all():
         raise UserError(f"calibration {path}: {name} must be pairs of finite numbers, none of them 0")

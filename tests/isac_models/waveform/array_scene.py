@@ -1,4 +1,4 @@
-"""Bursts in front of an array: leakage, echo and noise from the closed form of the pulse, delayed by an FFT."""
+"""Bursts in front of an array: leakage, echo, noise, from the pulse's closed form, delayed by an FFT."""
 
 from __future__ import annotations
 

@@ -65,8 +65,7 @@ class BurstSynchroniser(Block):
         time = self.tags.get("time")
         if not isinstance(time, int):
             time = self.position
-        part = np.ascontiguousarray(samples[:, self._channels].T)
-        return self._arrays(self._finder.push(part, time))
+        return self._arrays(self._finder.push(samples[:, self._channels].T, time))
 
     def flush(self) -> dict[str, np.ndarray] | None:
         """The last burst, whose window the end of the stream has cut."""
@@ -76,7 +75,7 @@ class BurstSynchroniser(Block):
     def _arrays(self, bursts: list[FoundBurst]) -> dict[str, np.ndarray]:
         self._hit += sum(burst.lost > 0 for burst in bursts)
         count = len(bursts)
-        window = np.zeros((count, self._count, self._finder.width), np.complex64)
+        window = np.empty((count, self._count, self._finder.width), np.complex64)
         for b, burst in enumerate(bursts):
             window[b] = burst.window
         return {

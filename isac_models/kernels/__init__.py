@@ -24,4 +24,7 @@ MODULES = (
     "sectors",
     "dictionary",
     "pulse",
+    "preamble",
+    "phase",
+    "bursts",
 )

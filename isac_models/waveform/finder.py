@@ -64,8 +64,10 @@ class BurstFinder:
         """Samples from a window's beginning to symbol 0."""
         self.width = layout.samples + 2 * MARGIN
         """Samples of a window."""
-        self._buffer = np.zeros((channels, 0), np.complex64)
         self._waiting: list[FoundBurst] = []
+        self._store = np.zeros((channels, 0), np.complex64)
+        self._low = 0  # where in the store the buffer begins
+        self._buffer = self._store[:, :0]
         self._holes: list[tuple[int, int]] = []  # ticks [from, to) that never came
         self._base: int | None = None  # tick of the buffer's first sample
         self._forget()
@@ -104,12 +106,29 @@ class BurstFinder:
             self._buffer = self._buffer[:, :0]
         if self._base is None or end is None:
             self._base = end = time
-        parts = [self._buffer, samples]
         if time > end:
             self.lost += time - end
             self._holes.append((end, time))
-            parts.insert(1, np.zeros((self.channels, time - end), np.complex64))
-        self._buffer = np.concatenate(parts, axis=1)
+        held, gap = self._buffer.shape[1], time - end
+        self._reserve(held + gap + samples.shape[1])
+        low = self._low + held
+        self._store[:, low : low + gap] = 0
+        self._store[:, low + gap : low + gap + samples.shape[1]] = samples
+        self._buffer = self._store[:, self._low : low + gap + samples.shape[1]]
+
+    def _reserve(self, size: int) -> None:
+        """Make room for `size` samples from the buffer's first on; what it holds moves only when it has to."""
+        held = self._buffer.shape[1]
+        if not held:
+            self._low = 0
+        if self._low + size <= self._store.shape[1]:
+            return
+        store = self._store
+        if 2 * size > store.shape[1]:
+            store = np.empty((self.channels, 4 * size), np.complex64)
+        store[:, :held] = self._buffer.copy() if store is self._store else self._buffer
+        self._store, self._low = store, 0
+        self._buffer = store[:, :held]
 
     def _next(self) -> FoundBurst | None:
         """The next burst, if all of its samples are there."""
@@ -221,6 +240,7 @@ class BurstFinder:
         assert self._base is not None
         cut = min(max(tick - self._base, 0), self._buffer.shape[1])
         self._buffer = self._buffer[:, cut:]
+        self._low += cut
         self._base += cut
         self._holes = [hole for hole in self._holes if hole[1] > self._base]
 

@@ -13,7 +13,7 @@ from link_design import Design, artifacts_of
 from link_report import print_json, print_table
 
 RADIO = ("radio_transmit", "radio_receive", "user_synchroniser", "radar_synchroniser", "burst_receiver")
-MORE = ("burst_reference", "radar_receiver", "file_sender", "file_receiver")
+MORE = ("burst_reference", "radar_receiver", "file_sender", "file_receiver", "detection_counter")
 
 
 def show_hil(options: argparse.Namespace, report: Report, design: Design, bench: Bench) -> int:

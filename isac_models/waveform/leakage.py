@@ -207,7 +207,8 @@ def remove(y: Values, one: Separated) -> Values:
 class Correlations:
     """⟨y, s(·-lag)⟩ (K, lags), ⟨s(·-lag), s(·-lag')⟩ (lags, lags), and s itself with room around it.
 
-    planes: real and imaginary part of s, (2, n), sample 0 of the window at `zero`. s stands at whole samples, the start that was given `fraction` of one later.
+    planes: real and imaginary part of s, (2, n), sample 0 of the window at `zero`. s stands at whole
+    samples, the start that was given `fraction` of one later.
     """
 
     given: Values

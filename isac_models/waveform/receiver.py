@@ -48,11 +48,11 @@ def _kernels() -> ModuleType:
 class CommBurst:
     """What one burst has brought. Amplitudes are in units of the noise: its power per symbol is 1.
 
-    payload: y, (N,) complex64, raw behind the matched filter. csi: κ̂ of each, (N,) complex64, residual phase
-    included. channel: ĥ = β a(ϑ), transmit chains included, (K,) complex64, from the orthogonal pilots, with
-    the phase of symbol 0. header: (number, flags), None where its checksum fails. noise: power per sample as
-    it came in. snr: |κ̂|². cfo: cycles per sample in the burst's middle. start: as in Sync. order: points of the
-    constellation.
+    payload: y, (N,) complex64, raw behind the matched filter. csi: κ̂ of each, (N,) complex64, residual
+    phase included. channel: ĥ = β a(ϑ), transmit chains included, (K,) complex64, from the orthogonal
+    pilots, with the phase of symbol 0. header: (number, flags), None where its checksum fails. noise: power
+    per sample as it came in. snr: |κ̂|². cfo: cycles per sample in the burst's middle. start: as in Sync.
+    order: points of the constellation.
     """
 
     payload: Values

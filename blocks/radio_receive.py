@@ -9,6 +9,7 @@ import numpy as np
 
 from blocks.radio.interface import Flag, Radio, RadioError, RadioTimeout
 from blocks.runtime import Signal, Source
+from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 
 TAIL = 512
@@ -24,6 +25,9 @@ class RadioReceive(Source):
     `lost` how many samples before it never came. Where the radio's time stands still until samples are asked
     for (`Capabilities.virtual_time`), only what the port `sent` announces is received.
 
+    `samples`: receive so many of every channel and end, whatever is sent; the port need not be connected
+    then.
+
     produces: samples (n, rx_channels) complex64
     subscribes: sent, from a RadioTransmit
     """
@@ -31,9 +35,13 @@ class RadioReceive(Source):
     produces = {"samples": Signal("rx_channels")}
     subscribes = ("sent",)
 
-    def __init__(self, radio: Radio, layout: BurstFormat, name: str | None = None) -> None:
+    def __init__(
+        self, radio: Radio, layout: BurstFormat, samples: int | None = None, name: str | None = None
+    ) -> None:
         super().__init__(name)
-        self.radio, self.format = radio, layout
+        if samples is not None and samples < 1:
+            raise UserError(f"samples must be at least 1, not {samples}")
+        self.radio, self.format, self._most = radio, layout, samples
         self.dimensions = {"rx_channels": radio.capabilities.rx_channels}
 
     def start(self) -> None:
@@ -52,16 +60,20 @@ class RadioReceive(Source):
             self._hear(0.0)
             while self._waits() and not self._ended:
                 if not self._hear(SILENCE_SECONDS):
+                    if self.stopping:
+                        return None
                     raise RadioError(f"nothing was sent for {SILENCE_SECONDS:g} s: the reception ends")
-            if self._waits():
+            if self._waits() or self._samples == self._most:
                 return None
             most = count
-            if self.radio.capabilities.virtual_time and self._next is not None:
+            if self._most is not None:
+                most = min(count, self._most - self._samples)
+            elif self.radio.capabilities.virtual_time and self._next is not None:
                 most = min(count, self._horizon - self._next)
             try:
                 received = self.radio.rx.recv(most)
             except RadioTimeout as error:
-                if self._ended:
+                if self._ended and self._most is None:
                     self._failed = str(error)
                     return None
                 raise
@@ -71,9 +83,9 @@ class RadioReceive(Source):
                 break
         lost = 0
         if self._next is not None and received.time != self._next:
-            lost = received.time - self._next
+            lost = max(received.time - self._next, 0)
             self._gaps += 1
-            self._lost += max(lost, 0)
+            self._lost += lost
         elif Flag.GAP in received.flags:
             self._gaps += 1
         self._next = received.time + received.samples.shape[1]
@@ -83,6 +95,8 @@ class RadioReceive(Source):
 
     def _waits(self) -> bool:
         """Whether everything that was announced has been received."""
+        if self._most is not None:
+            return False
         if self._next is None:
             return self._horizon == 0
         if self.radio.capabilities.virtual_time or self._ended:

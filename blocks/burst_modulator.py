@@ -85,7 +85,7 @@ class BurstModulator(Block):
         number = (self._number + np.arange(count)) % NUMBERS
         self._number += count
         samples = np.empty((count, self.scenario.antennas, self.format.samples), np.complex64)
-        payload = given["transmitted"].reshape(count, n, -1)
+        payload = given["transmitted"].reshape(count, n, self.scenario.antennas)
         symbol = given["symbol"].reshape(count, n)
         for b in range(count):
             x = self.format.assemble(symbol[b], header.encode(int(number[b]), 0), self._beam)

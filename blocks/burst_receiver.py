@@ -96,6 +96,8 @@ class BurstReceiver(Block):
         if quiet.size < receiver.LEAST_SILENCE:
             return
         power = float(np.mean(quiet.real**2 + quiet.imag**2, dtype=np.float64))
+        if power == 0:  # nothing was received, or the noise is below the converter's first step
+            return
         self._heard = min(self._heard + 1, NOISE_MEMORY)
         before = 0.0 if self._noise is None else self._noise
         self._noise = before + (power - before) / self._heard

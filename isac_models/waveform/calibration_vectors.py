@@ -95,7 +95,7 @@ class CalibrationEstimator:
             leakage, response, _ = self._fit(y, start + shift, delay)
             first = leakage if first is None else first
             turn = np.vdot(leakage, first)
-            responses.append(response * (turn / max(abs(turn), 1e-30)))
+            responses.append(response * (turn / max(float(abs(turn)), 1e-30)))
         total = np.mean(responses, axis=0)
         u, s, vh = np.linalg.svd(total)
         residual = float(s[1] / s[0]) if s.size > 1 and s[0] > 0 else 0.0

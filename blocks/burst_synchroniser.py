@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from blocks.runtime import Block, Count, Field, Flags, Signal
+from isac_models.waveform import preload
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.finder import BurstFinder, FoundBurst
 
@@ -46,6 +47,7 @@ class BurstSynchroniser(Block):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        preload()
         self.format = layout
         self._false_alarm = false_alarm
         self._channels = slice(*channels)

@@ -8,7 +8,7 @@ import numpy as np
 
 from blocks.runtime import Block, Count, Field, Signal
 from isac_models.scenario import Scenario
-from isac_models.waveform import header, radar
+from isac_models.waveform import header, preload, radar
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import Calibration
 from isac_models.waveform.receiver import BurstReceiver
@@ -54,6 +54,7 @@ class RadarReceiver(Block):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        preload()
         self.scenario, self.format, self._offset = scenario, layout, offset
         self.dimensions = {"width": width}
         self._headers = BurstReceiver(layout)

@@ -24,9 +24,9 @@ class RadioReceive(Source):
     """Samples of all receive channels as the radio gives them, gaps by timestamps.
 
     A frame holds samples that follow on each other without a gap; its tag `time` is the tick of the first,
-    `lost` how many samples before it never came. `annotations` and `captures` are for a `SigmfRecorder`: where
-    bursts were sent, and where time goes on behind a gap. Where the radio's time stands still until samples are
-    asked for (`Capabilities.virtual_time`), only what the port `sent` announces is received.
+    `lost` how many samples before it never came. `annotations` and `captures` are for a `SigmfRecorder`:
+    where bursts were sent, and where time goes on behind a gap. Where the radio's time stands still until
+    samples are asked for (`Capabilities.virtual_time`), only what the port `sent` announces is received.
 
     `samples`: receive so many of every channel and end, whatever is sent; the port need not be connected
     then.

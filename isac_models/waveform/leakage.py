@@ -183,7 +183,7 @@ class LeakageEstimator:
         return Separated(coefficients[0], coefficients[1], early, delay, waveform, float(inverse[0, 0].real))
 
     def _delayed(self, found: Correlations, weights: Values, length: int) -> Values:
-        """Σ_j w_j s(t - lag_j) at the samples of the window: (L,) complex64 or, in the plain form, complex128."""
+        """Σ_j w_j s(t - lag_j) at the samples of the window: (L,), complex128 in the plain form."""
         first = found.zero - int(self._lags[0])
         if found.planes.dtype == np.float32:
             wave = np.empty((length, 2), np.float32)

@@ -58,8 +58,16 @@ class RadarReceiver(Block):
         self.scenario, self.format, self._offset = scenario, layout, offset
         self.dimensions = {"width": width}
         self._headers = BurstReceiver(layout)
-        self._make = lambda: radar.RadarReceiver(
-            layout, beam, calibration, leakage_removal, noise_power=scenario.noise_power
+        self._beam, self._calibration, self._removal = beam, calibration, leakage_removal
+        self._receiver = self._make()
+
+    def _make(self) -> radar.RadarReceiver:
+        return radar.RadarReceiver(
+            self.format,
+            self._beam,
+            self._calibration,
+            self._removal,
+            noise_power=self.scenario.noise_power,
         )
 
     def start(self) -> None:

@@ -7,7 +7,7 @@ of the positions: rank one, and its singular vectors are the chains, each up to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -125,7 +125,7 @@ class CalibrationEstimator:
         some = self._bursts[:: max(1, len(self._bursts) // FITTED)][:FITTED]
         power = sum(float(np.vdot(y, y).real) for y, _ in some)
 
-        def left(place: Values) -> float:
+        def left(place: Sequence[float] | Values) -> float:
             shift, behind = float(place[0]), float(place[1])
             if not -MOST_BEFORE - 1 <= shift <= 0.5 or not 0.5 <= behind <= self.max_delay + 1:
                 return 1.0

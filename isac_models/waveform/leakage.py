@@ -107,7 +107,7 @@ class LeakageEstimator:
         return self._correlate_plain(window, start, symbols, span)
 
     def _room(self, window: Values, start: float) -> tuple[int, int]:
-        """How much room stands before the waveform in `padded`, and where sample 0 of the window lies there."""
+        """Room before the waveform in `padded`, and where sample 0 of the window lies there."""
         pad = window.shape[1] + int(self._lags[-1])
         return pad, pad - (int(np.floor(start)) - self.format.pulse.delay)
 

@@ -59,15 +59,17 @@ class VirtualFrontEnd:
             *("--scenario", str(self._folder / "scenario.json"), "--seed", str(seed)),
             *options,
         ]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", PROGRAM, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(self._folder / "stderr").open("wb"),
-            cwd=ROOT,
-            # One thread for its linear algebra: the link wants a core as well.
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
+        # One thread for its linear algebra: the link wants a core as well.
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        with (self._folder / "stderr").open("wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", PROGRAM, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **threads},
+            )
         self._truth: dict[int, dict[str, Any]] = {}
         try:
             ready = self._ready()

@@ -81,7 +81,7 @@ class CalibrationEstimator:
         self._stream[form.header_at], self._stream[form.payload_at] = header, symbols
         self._stream[form.phase_at] = form.phase_pilots
         found = self._estimator.correlate(y, start, self._stream)
-        self._profile += self._estimator.profile(found)
+        self._profile += self._estimator.profile(found, self._profile)
         self._bursts.append((y, start))
 
     def estimate(self, key: Mapping[str, Any] | None = None) -> Calibration:
@@ -92,11 +92,12 @@ class CalibrationEstimator:
         if not self._bursts:
             raise UserError("calibration: no burst was received; is the front end there, and its gain right?")
         delay = self._estimator.peak(self._profile)
-        total: Values = np.zeros(0)
+        known = [self._estimator.correlate(y, start, self._stream) for y, start in self._bursts]
+        for _ in range(2):  # an error of the delay turns into one of c, whatever the number of bursts
+            delay += float(np.mean([self._estimator.later(found, delay) for found in known]))
         first: Values | None = None
         responses = []
-        for y, start in self._bursts:
-            found = self._estimator.correlate(y, start, self._stream)
+        for (y, start), found in zip(self._bursts, known, strict=True):
             one = self._estimator.separate(found, delay, y.shape[1])
             leakage, response = self._responses(y, start - one.early, delay)
             first = leakage if first is None else first

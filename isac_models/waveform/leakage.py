@@ -68,10 +68,13 @@ class LeakageEstimator:
 
     def _columns(self, fraction: float) -> Values:
         """(2 + D, lags): s at `fraction`, its derivative by the delay, and the echo at every grid delay."""
+        return np.vstack([self._pair(fraction), self._weights(fraction + self.grid)])
+
+    def _pair(self, delay: float) -> Values:
+        """(2, lags): s at a delay, and its derivative by it."""
         step = 1e-3
-        weights = self._weights(fraction + np.concatenate([[0.0, step, -step], self.grid]))
-        slope = (weights[1] - weights[2]) / (2 * step)
-        return np.vstack([weights[:1], slope, weights[3:]])
+        at, later, earlier = self._weights(delay + np.array([0.0, step, -step]))
+        return np.stack([at, (later - earlier) / (2 * step)])
 
     def correlate(self, window: Values, start: float, symbols: Values) -> Correlations:
         """What the fits need of a window (K, L): symbols (S,) of the burst, 0 where the pilots stand."""
@@ -91,9 +94,17 @@ class LeakageEstimator:
         inner = rows.conj() @ rows.T
         return Correlations(given.astype(np.complex128), inner, padded, zero, start - whole)
 
-    def profile(self, found: Correlations) -> Values:
-        """Energy that an echo at each delay of the grid explains beside the leakage, all channels: (D,)."""
-        columns = self._columns(found.fraction)
+    def profile(self, found: Correlations, before: Values | float = 0.0) -> Values:
+        """Energy that an echo at each delay of the grid explains beside the leakage, all channels: (D,).
+
+        Delays count from the leakage, whose place is told best where the echo is known: `before` is the sum
+        of earlier bursts' profiles.
+        """
+        rough = self.peak(before + self._profile(found, 0.0))
+        return self._profile(found, self._early(found, rough))
+
+    def _profile(self, found: Correlations, early: float) -> Values:
+        columns = self._columns(found.fraction - early)
         given = found.given @ columns.T  # (K, 2 + D); the columns are real
         inner = columns @ found.inner @ columns.T
         known = inner[:2, :2]
@@ -112,16 +123,21 @@ class LeakageEstimator:
         shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
         return float(grid[best] + np.clip(shift, -0.5, 0.5) * STEP)
 
+    def later(self, found: Correlations, delay: float) -> float:
+        """By how much the echo is later than `delay` behind the leakage, to first order, from this burst."""
+        at = found.fraction - self._early(found, delay)
+        coefficients, _ = _fit(found, np.vstack([self._pair(at), self._pair(at + delay)]))
+        return _shift(coefficients[2], coefficients[3]) - _shift(coefficients[0], coefficients[1])
+
+    def _early(self, found: Correlations, delay: float) -> float:
+        """By how much the leakage is earlier than the start that was given, the echo at `delay`."""
+        at = found.fraction
+        coefficients, _ = _fit(found, np.vstack([self._pair(at), self._weights(at + delay)]))
+        return -_shift(coefficients[0], coefficients[1])
+
     def separate(self, found: Correlations, delay: float, length: int) -> Separated:
         """Leakage and echo with the echo at `delay`; the leakage's own delay is corrected first."""
-        at = found.fraction
-        three = np.vstack([self._columns(at)[:2], self._weights(at + delay)])
-        early = 0.0
-        coefficients, _ = _fit(found, three)
-        power = np.vdot(coefficients[0], coefficients[0]).real
-        if power > 0:
-            # ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d
-            early = -float(np.clip(np.vdot(coefficients[0], coefficients[1]).real / power, -0.25, 0.25))
+        at, early = found.fraction, self._early(found, delay)
         two = self._weights(at - early + np.array([0.0, delay]))
         coefficients, inverse = _fit(found, two)
         waveform = np.zeros(length, np.complex128)
@@ -142,6 +158,12 @@ class Correlations:
     padded: Values
     zero: int
     fraction: float
+
+
+def _shift(amplitude: Values, slope: Values) -> float:
+    """ε of ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d, from the amplitudes (K,) of both, at most a grid step."""
+    power = np.vdot(amplitude, amplitude).real
+    return float(np.clip(np.vdot(amplitude, slope).real / power, -STEP, STEP)) if power > 0 else 0.0
 
 
 def _fit(found: Correlations, columns: Values) -> tuple[Values, Values]:

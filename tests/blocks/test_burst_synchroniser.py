@@ -28,7 +28,7 @@ def stream() -> np.ndarray:
         at = LEAD + b * FORM.slot
         part = vectors_at(FORM, symbols, FORM.slot + 100, DELAY + FORM.pulse.delay)[0][: length - at]
         out[at : at + part.size, 1:] += part[:, None] * [1.0, 0.5j]
-    return (out * np.exp(2j * np.pi * CFO * np.arange(length))[:, None]).astype(np.complex64)
+    return np.asarray(out * np.exp(2j * np.pi * CFO * np.arange(length))[:, None], np.complex64)
 
 
 def block(channels: tuple[int, int] = (1, 3)) -> BurstSynchroniser:

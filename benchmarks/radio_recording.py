@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import Calibration
 
 SEED = 1
+OF_BURSTS = ("time", "number", "message", "symbol", "present", "angle")
 RHO = 0.5
 TAIL = 512
 """Samples before the first slot and behind the last."""
@@ -95,6 +97,16 @@ class Recording:
             self.sent: dict[str, Any] = {name: kept[name] for name in kept.files}
         self.origin: int = json.loads((folder / "origin.json").read_text(encoding="utf-8"))["origin"]
         """Tick of the first sample."""
+
+    def beginning(self, bursts: int) -> Recording:
+        """The first bursts of it."""
+        part = copy(self)
+        last = int(self.sent["time"][min(bursts, len(self.sent["time"]) - 1)]) - self.origin
+        part.samples = self.samples[:last]
+        part.sent = {
+            name: values[:bursts] if name in OF_BURSTS else values for name, values in self.sent.items()
+        }
+        return part
 
     @property
     def calibration(self) -> Calibration:

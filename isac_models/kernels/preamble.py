@@ -33,11 +33,9 @@ def level(rows: Any, power: Any, window: Any, low: Any) -> None:
 
 
 @inlined
-def turned(a: Any, b: Any, angle: Any) -> Any:
-    """(a + jb) e^{j angle}."""
-    c = np.cos(angle)
-    s = np.sin(angle)
-    return a * c - b * s, a * s + b * c
+def times(a: Any, b: Any, c: Any, d: Any) -> Any:
+    """(a + jb)(c + jd)."""
+    return a * c - b * d, a * d + b * c
 
 
 @kernel(writable(DOUBLE, 1), readable(FLOAT, 2), types.int64, types.int64, readable(FLOAT, 2), DOUBLE)
@@ -48,10 +46,11 @@ def look(found: Any, rows: Any, first: Any, places: Any, column: Any, cfo: Any) 
     """
     length, lanes = column.shape[0], rows.shape[1]
     wave = np.empty((length, 2), np.float32)
+    step_x, step_y = np.cos(2 * np.pi * cfo), -np.sin(2 * np.pi * cfo)
+    x, y = 1.0, 0.0
     for n in range(length):
-        a, b = turned(np.float64(column[n, 0]), np.float64(column[n, 1]), -2 * np.pi * cfo * n)
-        wave[n, 0] = a
-        wave[n, 1] = b
+        wave[n, 0], wave[n, 1] = times(np.float64(column[n, 0]), np.float64(column[n, 1]), x, y)
+        x, y = times(x, y, step_x, step_y)
     real = np.empty(lanes, np.float32)
     imaginary = np.empty(lanes, np.float32)
     squares = np.empty(lanes, np.float32)
@@ -92,9 +91,11 @@ def project(along: Any, energy: Any, rows: Any, first: Any, columns: Any, cfo: A
     real = np.zeros((count, lanes), np.float32)
     imaginary = np.zeros((count, lanes), np.float32)
     squares = np.zeros(lanes, np.float32)
-    for n in range(max(0, -first), min(columns.shape[0], length - first)):
+    begin = max(0, -first)
+    step_x, step_y = np.cos(2 * np.pi * cfo), -np.sin(2 * np.pi * cfo)
+    x, y = np.cos(2 * np.pi * cfo * begin), -np.sin(2 * np.pi * cfo * begin)
+    for n in range(begin, min(columns.shape[0], length - first)):
         at = first + n
-        x, y = turned(1.0, 0.0, -2 * np.pi * cfo * n)
         for k in range(count):
             a = np.float32(columns[n, 2 * k] * x - columns[n, 2 * k + 1] * y)
             b = np.float32(columns[n, 2 * k] * y + columns[n, 2 * k + 1] * x)
@@ -103,6 +104,7 @@ def project(along: Any, energy: Any, rows: Any, first: Any, columns: Any, cfo: A
                 imaginary[k, c] += b * rows[at, c]
         for c in range(lanes):
             squares[c] += rows[at, c] * rows[at, c]
+        x, y = times(x, y, step_x, step_y)
     for k in range(count):
         for c in range(0, lanes, 2):
             along[k, c] = real[k, c] - imaginary[k, c + 1]
@@ -169,10 +171,14 @@ def periodogram(power: Any, rows: Any, first: Any, columns: Any, cfo: Any, offse
     count = (columns.shape[0] + BLOCK - 1) // BLOCK
     real = np.zeros((count, lanes), np.float32)
     imaginary = np.zeros((count, lanes), np.float32)
-    for n in range(max(0, -first), min(columns.shape[0], length - first)):
-        x, y = turned(np.float64(columns[n, 0]), np.float64(columns[n, 1]), -2 * np.pi * cfo * n)
-        a = np.float32(x)
-        b = np.float32(y)
+    begin = max(0, -first)
+    step_x, step_y = np.cos(2 * np.pi * cfo), -np.sin(2 * np.pi * cfo)
+    x, y = np.cos(2 * np.pi * cfo * begin), -np.sin(2 * np.pi * cfo * begin)
+    for n in range(begin, min(columns.shape[0], length - first)):
+        u, v = times(np.float64(columns[n, 0]), np.float64(columns[n, 1]), x, y)
+        x, y = times(x, y, step_x, step_y)
+        a = np.float32(u)
+        b = np.float32(v)
         i = n // BLOCK
         for c in range(lanes):
             real[i, c] += a * rows[first + n, c]
@@ -183,10 +189,13 @@ def periodogram(power: Any, rows: Any, first: Any, columns: Any, cfo: Any, offse
         for c in range(lanes):
             p[c] = 0
             q[c] = 0
+        turn = 2 * np.pi * offsets[bin_] * BLOCK
+        step_x, step_y = np.cos(turn), -np.sin(turn)
+        x, y = 1.0, 0.0
         for i in range(count):
-            x, y = turned(1.0, 0.0, -2 * np.pi * offsets[bin_] * BLOCK * i)
             a = np.float32(x)
             b = np.float32(y)
+            x, y = times(x, y, step_x, step_y)
             # real + j imaginary of each lane, turned: what its even and odd lanes are of follows below
             for c in range(lanes):
                 p[c] += a * real[i, c] - b * imaginary[i, c]

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from numba import float32
+
+from isac_models.kernels import lanes as vectors
 from isac_models.kernels.compiling import FLOAT, kernel, readable, types, writable
+from isac_models.kernels.lanes import WIDTH, fma, load_row, splat, store_row
+
+_FILTER = (writable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 1), types.int64, types.int64)
 
 
 @kernel(writable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 1), types.int64, types.int64)
@@ -23,6 +29,21 @@ def matched_filter(out: Any, samples: Any, taps: Any, first: Any, step: Any) -> 
             tap = taps[j]
             for c in range(lanes):
                 out[k, c] += tap * samples[begin + j, c]
+
+
+def _matched_filter_wide(out: Any, samples: Any, taps: Any, first: Any, step: Any) -> None:
+    """As `matched_filter` for a multiple of 8 channels, a sum in a register."""
+    length, width = samples.shape
+    for k in range(out.shape[0]):
+        begin = first + k * step
+        for c in range(0, width, WIDTH):
+            total = splat(float32(0))
+            for j in range(max(0, -begin), min(taps.shape[0], length - begin)):
+                total = fma(splat(taps[j]), load_row(samples, begin + j, c), total)
+            store_row(out, k, c, total)
+
+
+matched_filter_wide = kernel(*_FILTER, uses=vectors)(_matched_filter_wide)
 
 
 @kernel(writable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 1), types.int64)

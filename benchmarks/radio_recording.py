@@ -20,6 +20,8 @@ from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import Calibration
 
 SEED = 1
+APART = 1 << 22
+"""Ticks from one pass of a recording to the next: so long a gap is a restart of the radio."""
 OF_BURSTS = ("time", "number", "message", "symbol", "present", "angle")
 RHO = 0.5
 TAIL = 512
@@ -95,6 +97,7 @@ class Recording:
         self.samples: Any = np.load(folder / "samples.npy")
         with np.load(folder / "sent.npz") as kept:
             self.sent: dict[str, Any] = {name: kept[name] for name in kept.files}
+        self.passes = 1
         self.origin: int = json.loads((folder / "origin.json").read_text(encoding="utf-8"))["origin"]
         """Tick of the first sample."""
 
@@ -107,6 +110,18 @@ class Recording:
             name: values[:bursts] if name in OF_BURSTS else values for name, values in self.sent.items()
         }
         return part
+
+    def repeated(self, passes: int) -> Recording:
+        """The same again and again, each time APART ticks later: what lies between never comes."""
+        many = copy(self)
+        many.passes = passes
+        shift = APART * np.repeat(np.arange(passes), len(self.sent["time"]))
+        many.sent = {
+            name: np.concatenate([values] * passes) if name in OF_BURSTS else values
+            for name, values in self.sent.items()
+        }
+        many.sent["time"] = many.sent["time"] + shift
+        return many
 
     @property
     def calibration(self) -> Calibration:

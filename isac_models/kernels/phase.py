@@ -71,7 +71,6 @@ _MATRIX = readable(DOUBLE, 2)
     writable(DOUBLE, 1),
     _MATRIX,
     readable(DOUBLE, 1),
-    readable(DOUBLE, 1),
     _MATRIX,
     _MATRIX,
     readable(DOUBLE, 1),
@@ -82,30 +81,23 @@ def fit(
     found: Any,
     values: Any,
     places: Any,
-    grid: Any,
     one: Any,
     two: Any,
     bend: Any,
     significant: Any,
     scorings: Any,
 ) -> None:
-    """found: κ (two numbers), δ and γ of values (n, 2) at places (n,).
+    """found: κ (two numbers), δ and γ of values (n, 2) at places (n,); the δ to begin with stands in it.
 
-    The best δ of the grid, `scorings` steps of scoring it by one (1, n), and of δ and γ by two (2, n) where the
-    curvature along bend (n,) stands out of the noise: its square over its variance above `significant`.
+    `scorings` steps of scoring δ by one (1, n), and of δ and γ by two (2, n) where the curvature along bend
+    (n,) stands out of the noise: its square over its variance above `significant`.
     """
     n = values.shape[0]
     real = np.empty(n)
     imaginary = np.empty(n)
     angle = np.empty(n)
-    best = -1.0
-    delta = 0.0
+    delta = found[2]
     curve = 0.0
-    for g in range(grid.shape[0]):
-        a, b = turn_back(real, imaginary, angle, values, places, grid[g], 0.0)
-        if a * a + b * b > best:
-            best = a * a + b * b
-            delta = grid[g]
     a, b = turn_back(real, imaginary, angle, values, places, delta, curve)
     for _ in range(scorings):
         for i in range(n):

@@ -105,7 +105,7 @@ class BurstFinder:
         self._buffer = self._store[:, self._low : low + gap + samples.shape[1]]
 
     def _reserve(self, size: int) -> None:
-        """Make room for `size` samples from the buffer's first on; what it holds moves only when it has to."""
+        """Make room for `size` samples from the buffer's first on; what it holds moves only if it must."""
         held = self._buffer.shape[1]
         if not held:
             self._low = 0

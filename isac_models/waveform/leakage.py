@@ -110,7 +110,7 @@ class LeakageEstimator:
         return self._correlate_plain(window, start, symbols, span)
 
     def _room(self, window: Values, start: float) -> tuple[int, int]:
-        """How much room stands before the waveform in `padded`, and where sample 0 of the window lies there."""
+        """How much room stands before the waveform, and where sample 0 of the window lies then."""
         pad = window.shape[1] + int(self._lags[-1])
         return pad, pad - (int(np.floor(start)) - self.format.pulse.delay)
 
@@ -131,7 +131,9 @@ class LeakageEstimator:
         inner = rows.conj() @ rows.T
         return Correlations(given.astype(np.complex128), inner, planes, zero, start - np.floor(start))
 
-    def _correlate(self, window: Values, start: float, symbols: Values, span: tuple[int, int]) -> Correlations:
+    def _correlate(
+        self, window: Values, start: float, symbols: Values, span: tuple[int, int]
+    ) -> Correlations:
         form, count = self.format, self._lags.size
         pad, zero = self._room(window, start)
         planes = np.zeros((2, form.samples + 2 * pad), np.float32)
@@ -184,7 +186,7 @@ class LeakageEstimator:
         return Separated(coefficients[0], coefficients[1], early, delay, waveform, float(inverse[0, 0].real))
 
     def _delayed(self, found: Correlations, weights: Values, length: int) -> Values:
-        """Σ_j w_j s(t - lag_j) at the samples of the window: (L,) complex64 or, in the plain form, complex128."""
+        """Σ_j w_j s(t - lag_j) at the samples of the window: (L,), complex128 in the plain form."""
         first = found.zero - int(self._lags[0])
         if found.planes.dtype == np.float32:
             wave = np.empty((length, 2), np.float32)
@@ -208,7 +210,8 @@ def remove(y: Values, one: Separated) -> Values:
 class Correlations:
     """⟨y, s(·-lag)⟩ (K, lags), ⟨s(·-lag), s(·-lag')⟩ (lags, lags), and s itself with room around it.
 
-    planes: real and imaginary part of s, (2, n), sample 0 of the window at `zero`. s stands at whole samples, the start that was given `fraction` of one later.
+    planes: real and imaginary part of s, (2, n), sample 0 of the window at
+    `zero`. s stands at whole samples, the start that was given `fraction` of one later.
     """
 
     given: Values

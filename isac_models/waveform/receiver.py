@@ -51,7 +51,7 @@ class CommBurst:
     payload: y, (N,) complex64, raw behind the matched filter. csi: κ̂ of each, (N,) complex64, residual phase
     included. channel: ĥ = β a(ϑ), transmit chains included, (K,) complex64, from the orthogonal pilots, with
     the phase of symbol 0. header: (number, flags), None where its checksum fails. noise: power per sample as
-    it came in. snr: |κ̂|². cfo: cycles per sample in the burst's middle. start: as in Sync. order: points of the
+    it came in. snr: |κ̂|². cfo: cycles per sample in the burst's middle. start: as in Sync. order: of the
     constellation.
     """
 
@@ -150,10 +150,10 @@ class _Fitter:
 
     def fit(self, values: Values) -> _Phasor:
         """From v_i = y_i / x_i at the places, (n,): δ of the grid, Fisher scoring of δ, then of δ and γ."""
-        found = np.empty(4)
+        coarse = np.abs(self.bank @ values.astype(np.complex64))
+        found = np.array([0, 0, self.grid[np.argmax(coarse)], 0])
         parts = np.ascontiguousarray(values, np.complex128).view(np.float64).reshape(-1, 2)
-        at, steps = self._at, self.steps
-        _kernels().fit(found, parts, at, self.grid, *steps, self.bend, SIGNIFICANT, SCORINGS)
+        _kernels().fit(found, parts, self._at, *self.steps, self.bend, SIGNIFICANT, SCORINGS)
         return _Phasor(complex(found[0], found[1]), float(found[2]), float(found[3]))
 
     def fit_plain(self, values: Values) -> _Phasor:

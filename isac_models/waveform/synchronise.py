@@ -270,7 +270,7 @@ def _step(y: Values, template: _Template, first: int, cfo: float) -> tuple[float
 
 
 def _turn_plain(y: Values, template: _Template, first: int, cfo: float, offsets: Values) -> float:
-    """Which of the offsets, added to ν, has most of the periodogram's power; blocks are summed as they are."""
+    """Which of the offsets, added to ν, has most of the periodogram's power."""
     matched = _rotate(_segment(y, first, template.columns.shape[0]), cfo) * template.columns[:, 0]
     blocks = np.pad(matched, ((0, 0), (0, -matched.shape[1] % BLOCK))).reshape(len(y), -1, BLOCK).sum(axis=2)
     turns = np.exp(-2j * np.pi * BLOCK * np.outer(np.arange(blocks.shape[1]), offsets))

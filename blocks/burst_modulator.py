@@ -6,7 +6,7 @@ import numpy as np
 
 from blocks.runtime import Block, Count, Field, Signal, Symbols
 from isac_models.scenario import Scenario
-from isac_models.waveform import header
+from isac_models.waveform import header, preload
 from isac_models.waveform.burst_format import BurstFormat
 
 REFERENCE_POWER = 10**-1.2
@@ -44,6 +44,7 @@ class BurstModulator(Block):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        preload()
         self.scenario, self.format = scenario, layout
         self.dimensions = {"burst_samples": layout.samples, "payload": layout.payload}
         self._beam = np.asarray(beam, np.complex128)
@@ -85,7 +86,7 @@ class BurstModulator(Block):
         number = (self._number + np.arange(count)) % NUMBERS
         self._number += count
         samples = np.empty((count, self.scenario.antennas, self.format.samples), np.complex64)
-        payload = given["transmitted"].reshape(count, n, -1)
+        payload = given["transmitted"].reshape(count, n, self.scenario.antennas)
         symbol = given["symbol"].reshape(count, n)
         for b in range(count):
             x = self.format.assemble(symbol[b], header.encode(int(number[b]), 0), self._beam)

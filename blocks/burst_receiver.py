@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from blocks.runtime import Block, Count, Field, Flags, Real, Signal
-from isac_models.waveform import receiver
+from isac_models.waveform import preload, receiver
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.synchronise import Sync
 
@@ -50,6 +50,7 @@ class BurstReceiver(Block):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        preload()
         self.format, self._noise_power = layout, noise_power
         self.dimensions = {"channels": 1, "width": width, "payload_symbols": layout.payload}
         self._receiver = receiver.BurstReceiver(layout, cfo_correction, phase_tracking)
@@ -96,6 +97,8 @@ class BurstReceiver(Block):
         if quiet.size < receiver.LEAST_SILENCE:
             return
         power = float(np.mean(quiet.real**2 + quiet.imag**2, dtype=np.float64))
+        if power == 0:  # nothing was received, or the noise is below the converter's first step
+            return
         self._heard = min(self._heard + 1, NOISE_MEMORY)
         before = 0.0 if self._noise is None else self._noise
         self._noise = before + (power - before) / self._heard

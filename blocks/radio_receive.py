@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 import numpy as np
 
-from blocks.radio.interface import EventKind, Flag, Radio, RadioError, RadioTimeout
+from blocks.radio.interface import EventKind, Flag, Radio, RadioError, RadioTimeout, Received
 from blocks.runtime import Signal, Source
+from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 
 TAIL = 512
@@ -23,8 +24,12 @@ class RadioReceive(Source):
     """Samples of all receive channels as the radio gives them, gaps by timestamps.
 
     A frame holds samples that follow on each other without a gap; its tag `time` is the tick of the first,
-    `lost` how many samples before it never came. Where the radio's time stands still until samples are asked
-    for (`Capabilities.virtual_time`), only what the port `sent` announces is received.
+    `lost` how many samples before it never came. `annotations` and `captures` are for a `SigmfRecorder`:
+    where bursts were sent, and where time goes on behind a gap. Where the radio's time stands still until
+    samples are asked for (`Capabilities.virtual_time`), only what the port `sent` announces is received.
+
+    `samples`: receive so many of every channel and end, whatever is sent; the port need not be connected
+    then.
 
     produces: samples (n, rx_channels) complex64
     subscribes: sent, from a RadioTransmit
@@ -35,9 +40,13 @@ class RadioReceive(Source):
     subscribes = ("sent",)
     publishes = ("unsent",)
 
-    def __init__(self, radio: Radio, layout: BurstFormat, name: str | None = None) -> None:
+    def __init__(
+        self, radio: Radio, layout: BurstFormat, samples: int | None = None, name: str | None = None
+    ) -> None:
         super().__init__(name)
-        self.radio, self.format = radio, layout
+        if samples is not None and samples < 1:
+            raise UserError(f"samples must be at least 1, not {samples}")
+        self.radio, self.format, self._most = radio, layout, samples
         self.dimensions = {"rx_channels": radio.capabilities.rx_channels}
 
     def start(self) -> None:
@@ -48,25 +57,19 @@ class RadioReceive(Source):
         self._lost = self._gaps = self._samples = 0
         self._failed: str | None = None
         self._events: Counter[str] = Counter()
+        self._announced: deque[tuple[int, int]] = deque()  # tick and number of bursts that are still to come
         self.radio.rx.start()
 
     def work(self, count: int) -> dict[str, np.ndarray] | None:
         """The next samples, or None behind the last burst."""
         while True:
-            self._hear(0.0)
-            silence = 0.0
-            while self._waits() and not self._ended and not self.stopping:
-                if self._hear(IDLE_SECONDS):
-                    silence = 0.0
-                    continue
-                silence += IDLE_SECONDS
-                self._horizon = self._last
-                if silence > SILENCE_SECONDS:
-                    raise RadioError(f"nothing was sent for {SILENCE_SECONDS:g} s: the reception ends")
-            if self._waits():
+            self._await()
+            if self._waits() or self._samples == self._most:
                 return None
             most = count
-            if self.radio.capabilities.virtual_time:  # the first sample says what time it is
+            if self._most is not None:
+                most = min(count, self._most - self._samples)
+            elif self.radio.capabilities.virtual_time:  # the first sample says what time it is
                 most = 1 if self._next is None else min(count, self._horizon - self._next)
             try:
                 received = self.radio.rx.recv(most)
@@ -78,28 +81,25 @@ class RadioReceive(Source):
             finally:
                 self._listen()
             if received.samples.shape[1]:
-                break
-        lost = 0
-        if self._next is not None and received.time != self._next:
-            lost = received.time - self._next
-            self._gaps += 1
-            self._lost += max(lost, 0)
-        elif Flag.GAP in received.flags:
-            self._gaps += 1
-        self._next = received.time + received.samples.shape[1]
-        self._samples += received.samples.shape[1]
-        self.emit(time=received.time, lost=lost)
-        return {"samples": np.ascontiguousarray(received.samples.T)}
+                return self._frame(received)
 
-    def _listen(self) -> None:
-        """Count the radio's events, and tell of bursts that were not sent."""
-        for event in self.radio.events():
-            self._events[event.kind.value] += 1
-            if event.kind is EventKind.LATE and event.time is not None:
-                self.publish("unsent", {"time": event.time})
+    def _await(self) -> None:
+        """Hear what was sent; wait for it where nothing else is left to receive."""
+        self._hear(0.0)
+        silence = 0.0
+        while self._waits() and not self._ended and not self.stopping:
+            if self._hear(IDLE_SECONDS):
+                silence = 0.0
+                continue
+            silence += IDLE_SECONDS
+            self._horizon = self._last
+            if silence > SILENCE_SECONDS:
+                raise RadioError(f"nothing was sent for {SILENCE_SECONDS:g} s: the reception ends")
 
     def _waits(self) -> bool:
         """Whether everything that was announced has been received."""
+        if self._most is not None:
+            return False
         if self._next is None:
             return self._horizon == 0
         if self.radio.capabilities.virtual_time or self._ended:
@@ -108,16 +108,54 @@ class RadioReceive(Source):
 
     def _hear(self, timeout: float) -> bool:
         """Take in what was sent; whether there was anything."""
+        if self._most is not None:
+            timeout = 0.0
         messages = self.messages("sent", timeout)
         for message in messages:
             if "end" in message:
                 self._ended, self._horizon = True, self._last
             else:
                 # Up to where the next burst can still be queued, and no further before it is known.
-                behind = int(message["time"]) + self.format.slot
+                time = int(message["time"])
+                self._announced.append((time, int(message["number"])))
+                behind = time + self.format.slot
                 self._horizon = max(behind - self.radio.capabilities.lead, 1)
                 self._last = behind + TAIL
         return bool(messages)
+
+    def _listen(self) -> None:
+        """Count the radio's events, and tell of bursts that were not sent."""
+        for event in self.radio.events():
+            self._events[event.kind.value] += 1
+            if event.kind is EventKind.LATE and event.time is not None:
+                self._announced = deque(each for each in self._announced if each[0] != event.time)
+                self.publish("unsent", {"time": event.time})
+
+    def _frame(self, received: Received) -> dict[str, np.ndarray]:
+        """The samples, with what is to be known of them as tags."""
+        count, lost = received.samples.shape[1], 0
+        tags: dict[str, Any] = {}
+        if self._next is None or received.time != self._next or Flag.GAP in received.flags:
+            if self._next is not None:
+                lost = received.time - self._next
+                self._gaps += 1
+                self._lost += max(lost, 0)
+            tags["captures"] = [{"sample_start": self.position, "global_index": received.time}]
+        marks = []
+        while self._announced and self._announced[0][0] < received.time + count:
+            time, number = self._announced.popleft()
+            if time >= received.time:
+                at = {
+                    "sample_start": self.position + time - received.time,
+                    "sample_count": self.format.samples,
+                }
+                marks.append({**at, "label": "burst", "number": number, "tick": time})
+        if marks:
+            tags["annotations"] = marks
+        self._next = received.time + count
+        self._samples += count
+        self.emit(time=received.time, lost=lost, **tags)
+        return {"samples": np.ascontiguousarray(received.samples.T)}
 
     def finish(self) -> None:
         """Stop receiving."""

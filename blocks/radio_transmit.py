@@ -16,6 +16,8 @@ TAIL = 512
 """Samples behind a slot that its burst may still arrive in."""
 IDLE_SECONDS = 0.05
 """After so long without a burst the receiver goes on to the end of the last one's `TAIL`."""
+SEND_SECONDS = 30.0
+"""How long a burst may wait for room in the radio's queue: kernels may have to be compiled further down."""
 
 
 class RadioTransmit(Block):
@@ -71,7 +73,7 @@ class RadioTransmit(Block):
             time = self._slot()
             if self._sent:
                 self._silent += (time - self._next) // slot
-            self.radio.tx.send(samples[b], time)
+            self.radio.tx.send(samples[b], time, timeout=SEND_SECONDS)
             self._told = clock.monotonic()
             self._next = time + slot
             self._sent += 1

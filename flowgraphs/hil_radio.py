@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from blocks.radio.calibrate import calibrate, key_of
-from blocks.radio.interface import Radio
+from blocks.radio.interface import Radio, RadioError
 from blocks.radio.lab import VirtualFrontEnd, soapy_driver
 from blocks.radio.registry import open_radio
 from blocks.radio.sim import SimRadio
@@ -54,9 +54,9 @@ class Bench:
         if "calibration" in options.without:
             return self._start(None)
         key = key_of(self.radio, self.session)
-        if options.calibration and Path(options.calibration).exists():
+        if options.calibration and Path(options.calibration).exists() and not options.calibrate:
             return self._start(load_calibration(options.calibration, key, self.layout.antennas))
-        if self.lab is None:
+        if self.lab is None and not options.calibrate:
             raise UserError(
                 "--device needs --calibration FILE.json of this device as it is set: put a reflector at "
                 "boresight and measure one with --calibrate"
@@ -210,6 +210,10 @@ def _ports(base: str, antennas: int) -> dict[str, list[str]]:
 
 def _set(options: argparse.Namespace, radio: Radio) -> None:
     """Rate, carrier and gain, where they are given."""
+    if not radio.clock_locked():
+        raise RadioError(
+            f"{radio.device}: the reference clock is not locked: look at its cable, or choose another"
+        )
     if options.rate is not None:
         radio.set_rate(options.rate)
     counts = (("tx", radio.capabilities.tx_channels), ("rx", radio.capabilities.rx_channels))

@@ -77,7 +77,7 @@ def main() -> int:
     options = parse_arguments()
 
     from hil_radio import open_bench
-    from hil_results import show_hil
+    from hil_results import show_calibration, show_hil
     from isac_models.waveform.burst_format import BurstFormat
     from link_design import build_design
 
@@ -85,6 +85,8 @@ def main() -> int:
     options.scenario = options.scenario.replace(coherence=layout.payload)
     design = build_design(options)
     with open_bench(options, layout) as bench:
+        if options.calibrate:
+            return show_calibration(options, bench.calibration())
         graph = build(options, bench, design)
         with live_line(options) as line:
             report = graph.run(on_status=line.update)

@@ -66,7 +66,7 @@ def calibrate(
             break
     if len(bursts_found) < bursts:
         raise RadioError(
-            f"calibration: {len(bursts_found)} of {bursts} bursts came back: look at antennas, gain and reflector"
+            f"calibration: {len(bursts_found)} of {bursts} bursts came back: look at gain and reflector"
         )
     end = first + number * layout.slot
     while received.time + received.samples.shape[1] < end:  # what is still on its way

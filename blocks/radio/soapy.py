@@ -16,20 +16,17 @@ import numpy as np
 from blocks.radio import soapy_device as soapy
 from blocks.radio.interface import (
     TIMEOUT,
-    Capabilities,
     Event,
     EventKind,
     RadioError,
     RadioTimeout,
     Received,
-    Receiver,
-    Transmitter,
     check_samples,
 )
 from blocks.radio.reception import Reception
 from blocks.radio.soapy_bursts import Bursts
 from blocks.radio.soapy_device import SoapyDevice
-from blocks.radio.soapy_settings import SoapySettings
+from blocks.radio.soapy_settings import SoapySettings, declare
 from blocks.radio.tick_clock import TickClock
 
 MOST_EVENTS = 10_000
@@ -74,34 +71,12 @@ class SoapyRadio(SoapySettings):
         except BaseException:
             device.close()
             raise
-        self.capabilities = self._declare(phase_coherent, lead)
+        self.capabilities = declare(device, self._clock.rate, phase_coherent, lead)
         self._base = 0  # tick of the radio at tick 0 of the device
         self._seen = 0  # the latest tick that is known to have been
         self._lost = ""  # why the device is gone
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._reception, self._bursts = Reception(self._events), Bursts(self._events)
-        self.tx, self.rx = _Transmitter(self), _Receiver(self)
-
-    def _declare(self, phase_coherent: bool | None, lead: int | None) -> Capabilities:
-        device, emulated = self._device, {}
-        kinds = {EventKind.OVERFLOW, EventKind.SEQUENCE_GAP}
-        if device.tells:
-            kinds |= {EventKind.UNDERFLOW, EventKind.LATE, EventKind.BURST_ACK}
-        if not device.timed:
-            emulated["timestamps"] = "samples are counted from the first on: lost ones are not seen"
-        if not device.tells_lock:
-            emulated["clock_locked"] = "the device has no sensor for it: it is taken to be"
-        return Capabilities(
-            timestamps=device.timed,
-            events=frozenset(kinds),
-            tx_channels=device.channels["tx"],
-            rx_channels=device.channels["rx"],
-            phase_coherent=device.phase_coherent if phase_coherent is None else phase_coherent,
-            virtual_time=device.virtual_time,
-            timed_transmit=device.timed and device.channels["tx"] > 0,
-            lead=(0 if device.virtual_time else round(0.01 * self._clock.rate)) if lead is None else lead,
-            emulated=emulated,
-        )
 
     # Sending ----------------------------------------------------------------------------------
 
@@ -113,40 +88,61 @@ class SoapyRadio(SoapySettings):
         if time is not None and not self.capabilities.timed_transmit:
             raise RadioError("send: the device has no hardware time: send without a time")
         deadline = clock.monotonic() + timeout
-        self._revive(deadline)
         rows = np.ascontiguousarray(samples)
-        with self._tx_lock:
-            self._check_open()
-            self._collect()
-            if start_of_burst and self._bursts.open:
-                self._device.write(rows[:, :0], None, True, 0)
-            time = self._when(time, rows.shape[1], start_of_burst)
-            self._bursts.begin(time, rows.shape[1], start_of_burst, end_of_burst)
-            done = 0
-            while done < rows.shape[1]:
-                left = deadline - clock.monotonic()
-                ns = self._clock.nanoseconds(time - self._base) if time is not None and not done else None
-                piece = rows if not done else np.ascontiguousarray(rows[:, done:])
-                found = self._device.write(piece, ns, end_of_burst, min(max(left, 0), SLICE))
-                if found.code > 0:
-                    done += found.code
-                elif found.code in (0, soapy.TIMEOUT):
-                    if left <= 0:
-                        self._bursts.cut(rows.shape[1] - done, over=not done and start_of_burst)
-                        raise RadioTimeout(
-                            f"send: the device's queue stayed full for {timeout:g} s, {done} of "
-                            f"{rows.shape[1]} samples were taken: receive, so that time goes on"
-                        )
-                elif found.code == soapy.TIME_ERROR:
-                    self._bursts.late(time)
-                    return
-                elif found.code == soapy.UNDERFLOW:
-                    self._events.append(Event(EventKind.UNDERFLOW, None, 0, "told by writeStream"))
-                else:
-                    self._lost = f"{self.device}: {self._device.says(found.code)} while sending"
-                    raise RadioError(f"{self._lost}: what was queued is lost")
+        while True:
+            self._revive(deadline)
+            with self._tx_lock:
+                self._check_open()
+                if self._lost:
+                    raise RadioTimeout(f"send: no device within {timeout:g} s: {self._lost}")
+                begun = False
+                try:
+                    self._collect()
+                    if start_of_burst and self._bursts.open:
+                        self._device.write(rows[:, :0], None, True, 0)
+                    at = self._when(time, start_of_burst)
+                    self._bursts.begin(at, rows.shape[1], start_of_burst, end_of_burst)
+                    begun = True
+                    done = self._write(rows, at, end_of_burst, deadline)
+                except RadioError:
+                    if not (self._gone() and start_of_burst) or clock.monotonic() >= deadline:
+                        raise
+                    if begun:  # but nothing of it was taken: it is sent once the device is back
+                        self._bursts.cut(rows.shape[1], over=True)
+                    continue
+                if done < rows.shape[1]:
+                    self._bursts.cut(rows.shape[1] - done, over=not done and start_of_burst)
+                    raise RadioTimeout(
+                        f"send: the device's queue stayed full for {timeout:g} s, {done} of {rows.shape[1]} "
+                        "samples were taken: receive, so that time goes on"
+                    )
+                return
 
-    def _when(self, time: int | None, n: int, start_of_burst: bool) -> int | None:
+    def _write(self, rows: np.ndarray, time: int | None, end: bool, deadline: float) -> int:
+        """How many samples the device took, or told to be late."""
+        done, ns = 0, None if time is None else self._clock.nanoseconds(time - self._base)
+        while done < rows.shape[1]:
+            left = deadline - clock.monotonic()
+            piece = np.ascontiguousarray(rows[:, done:])
+            found = self._device.write(piece, None if done else ns, end, min(max(left, 0), SLICE))
+            if found.code > 0:
+                done += found.code
+            elif found.code in (0, soapy.TIMEOUT):
+                if left <= 0:
+                    break
+            elif found.code == soapy.TIME_ERROR:
+                self._bursts.late(time)
+                return int(rows.shape[1])
+            elif found.code == soapy.UNDERFLOW:
+                self._events.append(Event(EventKind.UNDERFLOW, None, 0, "told by writeStream"))
+            else:
+                why = f"{self.device}: {self._device.says(found.code)} while sending"
+                if not done:
+                    self._lost = why
+                raise RadioError(f"{why}: what was queued is lost")
+        return done
+
+    def _when(self, time: int | None, start_of_burst: bool) -> int | None:
         """The tick to send at; None: behind what was sent last, as far as the device can tell."""
         if time is None:
             if not (start_of_burst and self.capabilities.timed_transmit):
@@ -198,24 +194,38 @@ class SoapyRadio(SoapySettings):
         """See `Receiver.start`. Raises RadioError when the reference clock is not locked, too."""
         if n is not None and n < 1:
             raise RadioError(f"start: n must be at least 1, not {n}")
-        self._revive(clock.monotonic() + TIMEOUT)
-        with self._tx_lock, self._rx_lock:
-            self._check_open()
-            if not self.capabilities.rx_channels:
-                raise RadioError("start: this radio has no receive channels")
-            if time is not None and not self.capabilities.timestamps:
-                raise RadioError("start: the device has no hardware time: start without a time")
-            if not self._device.locked():
-                raise RadioError(
-                    f"{self.device}: the reference clock is not locked: connect it, or choose another source"
-                )
-            if time is not None and time < (now := self._now()):
-                raise RadioError(f"start: tick {time} has passed, the next is {now}: choose a later one")
-            if self._reception.receiving:
-                self._reception.receiving = False
-                self._device.stop()
-            self._activate(time, n)
-            self._reception.start(time, n)
+        if not self.capabilities.rx_channels:
+            raise RadioError("start: this radio has no receive channels")
+        if time is not None and not self.capabilities.timestamps:
+            raise RadioError("start: the device has no hardware time: start without a time")
+        deadline = clock.monotonic() + TIMEOUT
+        while True:
+            self._revive(deadline)
+            with self._tx_lock, self._rx_lock:
+                self._check_open()
+                if self._lost:
+                    raise RadioTimeout(f"start: no device within {TIMEOUT:g} s: {self._lost}")
+                try:
+                    self._begin(time, n)
+                    return
+                except RadioError:
+                    if not self._gone() or clock.monotonic() >= deadline:
+                        raise
+
+    def _begin(self, time: int | None, n: int | None) -> None:
+        """Begin a reception; locks are held."""
+        now = self._now()
+        if not self._device.locked():
+            raise RadioError(
+                f"{self.device}: the reference clock is not locked: connect it, or choose another source"
+            )
+        if time is not None and time < now:
+            raise RadioError(f"start: tick {time} has passed, the next is {now}: choose a later one")
+        if self._reception.receiving:
+            self._reception.receiving = False
+            self._device.stop()
+        self._activate(time, n)
+        self._reception.start(time, n)
 
     def _activate(self, time: int | None, n: int | None) -> None:
         """Begin the stream; locks are held."""
@@ -356,7 +366,11 @@ class SoapyRadio(SoapySettings):
 
     def _now(self) -> int:
         if self.capabilities.timestamps:
-            self._seen = max(self._seen, self._clock.tick(self._device.now()) + self._base)
+            try:
+                self._seen = max(self._seen, self._clock.tick(self._device.now()) + self._base)
+            except RadioError as error:
+                self._lost = str(error)
+                raise
         return self._seen
 
     def close(self) -> None:
@@ -366,32 +380,3 @@ class SoapyRadio(SoapySettings):
                 self._closed = True
                 self._reception.receiving = False
                 self._device.close()
-
-
-class _Transmitter(Transmitter):
-    def __init__(self, radio: SoapyRadio) -> None:
-        self._radio = radio
-
-    def send(
-        self,
-        samples: np.ndarray,
-        time: int | None = None,
-        start_of_burst: bool = True,
-        end_of_burst: bool = True,
-        timeout: float = TIMEOUT,
-    ) -> None:
-        self._radio.send(samples, time, start_of_burst, end_of_burst, timeout)
-
-
-class _Receiver(Receiver):
-    def __init__(self, radio: SoapyRadio) -> None:
-        self._radio = radio
-
-    def start(self, time: int | None = None, n: int | None = None) -> None:
-        self._radio.start(time, n)
-
-    def recv(self, most: int = 65536, timeout: float = TIMEOUT) -> Received:
-        return self._radio.recv(most, timeout)
-
-    def stop(self) -> None:
-        self._radio.stop()

@@ -54,10 +54,10 @@ class Bursts:
         """A burst came after its time, which is `tick` or about it."""
         exact = [burst for burst in self._waiting if tick is not None and burst.start == tick]
         burst = exact[0] if exact else (self._waiting[0] if self._waiting else None)
-        if burst is not None:
-            self._remove(burst)
         time = tick if burst is None else burst.start
         n = 0 if burst is None or burst.start is None or burst.end is None else burst.end - burst.start
+        if burst is not None:
+            self._remove(burst)
         self.end = max((each.end or 0 for each in self._waiting), default=0)
         self._events.append(Event(EventKind.LATE, time, n))
 

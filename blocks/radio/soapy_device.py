@@ -47,7 +47,7 @@ class SoapyDevice:
     def __init__(self, args: str, tx: int | None, rx: int | None) -> None:
         self._soapy = system_package("SoapySDR", INSTALL)
         with _named(f"no SoapySDR device for {args!r}"):
-            self._device = self._soapy.Device(args)
+            self._device: Any = self._soapy.Device(args)
         self._streams: list[Any] = []
         try:
             self.channels = {"tx": self._count(TX, "transmit", tx), "rx": self._count(RX, "receive", rx)}
@@ -93,8 +93,10 @@ class SoapyDevice:
                 with contextlib.suppress(Exception):
                     call(stream)
         self._streams = []
-        with contextlib.suppress(Exception):
-            self._device.close()
+        device, self._device = self._device, _Closed()  # the bindings would reach into freed memory
+        if not isinstance(device, _Closed):
+            with contextlib.suppress(Exception):
+                device.close()
 
     # Streams ----------------------------------------------------------------------------------
 
@@ -206,6 +208,13 @@ class SoapyDevice:
         """Whether every sensor of a lock says so; a device without is taken to be."""
         with _named("the device does not tell whether its clock is locked"):
             return all(str(self._device.readSensor(name)) == "true" for name in self._sensors)
+
+
+class _Closed:
+    """In the place of a device that was closed."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RadioError("the device is gone: receive or send, so that it is reached again")
 
 
 def _supported(what: str, value: float, ranges: Sequence[Any], unit: str) -> None:

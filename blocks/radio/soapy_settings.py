@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 
-from blocks.radio.interface import Direction, Radio, RadioError, check_channel
+from blocks.radio.interface import Capabilities, Direction, EventKind, RadioError, check_channel
 from blocks.radio.soapy_device import DIRECTIONS, SoapyDevice
+from blocks.radio.software import PlainRadio
 from blocks.radio.tick_clock import TickClock
 
 
-class SoapySettings(Radio):
+class SoapySettings(PlainRadio):
     """The half of SoapyRadio that sets gains, carriers and clocks. `_tx_lock` guards the device."""
 
     def __init__(
         self, device: SoapyDevice, rate: float | None, clock_source: str | None, time_source: str | None
     ) -> None:
+        super().__init__()
         self._device = device
         self._closed = False
         self._tx_lock, self._rx_lock = threading.Lock(), threading.Lock()  # taken in this order
@@ -90,3 +92,26 @@ class SoapySettings(Radio):
     def _check_open(self) -> None:
         if self._closed:
             raise RadioError(f"{self.device} is closed: open the radio again")
+
+
+def declare(device: SoapyDevice, rate: float, phase_coherent: bool | None, lead: int | None) -> Capabilities:
+    """What a device can do, where the user did not say so; the lead is 10 ms at `rate` samples/s."""
+    emulated = {}
+    kinds = {EventKind.OVERFLOW, EventKind.SEQUENCE_GAP}
+    if device.tells:
+        kinds |= {EventKind.UNDERFLOW, EventKind.LATE, EventKind.BURST_ACK}
+    if not device.timed:
+        emulated["timestamps"] = "samples are counted from the first on: lost ones are not seen"
+    if not device.tells_lock:
+        emulated["clock_locked"] = "the device has no sensor for it: it is taken to be"
+    return Capabilities(
+        timestamps=device.timed,
+        events=frozenset(kinds),
+        tx_channels=device.channels["tx"],
+        rx_channels=device.channels["rx"],
+        phase_coherent=device.phase_coherent if phase_coherent is None else phase_coherent,
+        virtual_time=device.virtual_time,
+        timed_transmit=device.timed and device.channels["tx"] > 0,
+        lead=(0 if device.virtual_time else round(0.01 * rate)) if lead is None else lead,
+        emulated=emulated,
+    )

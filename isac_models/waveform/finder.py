@@ -29,8 +29,9 @@ STRICT = 1e-9
 class FoundBurst:
     """One burst's samples: window (C, W) from tick `time` on, symbol 0 at `sync.start` in it.
 
-    `lost` of the window's samples never came and are zero. `slip` is by how many samples, modulo a slot,
-    the burst came away from where the burst clock expected it, drift apart: samples lost without a word.
+    `lost` of the window's samples never came and are zero, or the burst clock was wrong, and all of them
+    are. `slip` is by how many samples, modulo a slot, the burst came away from where the burst clock
+    expected it, drift apart: samples lost without a word.
     """
 
     window: Values
@@ -44,9 +45,9 @@ class BurstFinder:
     """Cuts a stream of samples (C, n) into bursts.
 
     Without a burst clock it searches for preambles; with one it cuts a window where the next burst is due,
-    slot after slot, found or not (a faded burst is a burst), and follows delay and CFO with an alpha-beta
-    filter. Time may jump: what is missing is filled with zeros and counted; a jump back, or by more than
-    `longest_gap` samples, is a restart, and the search begins again.
+    slot after slot, found or not (a faded burst is a burst, and given once the next one says so), and
+    follows delay and CFO with an alpha-beta filter. Time may jump: what is missing is filled with zeros and
+    counted; a jump back, or by more than `longest_gap` samples, is a restart, and the search begins again.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class BurstFinder:
         """Samples from a window's beginning to symbol 0."""
         self.width = layout.samples + 2 * MARGIN
         """Samples of a window."""
+        self._waiting: list[FoundBurst] = []
         self._store = np.zeros((channels, 0), np.complex64)
         self._low = 0  # where in the store the buffer begins
         self._buffer = self._store[:, :0]
@@ -80,10 +82,20 @@ class BurstFinder:
     def push(self, samples: Values, time: int) -> list[FoundBurst]:
         """Take samples (C, n), the first at tick `time`; returns the bursts that are complete now."""
         self._append(samples, time)
-        bursts = []
+        bursts: list[FoundBurst] = []
         while (burst := self._next()) is not None:
-            bursts.append(burst)
+            bursts += self._settle(burst)
         return bursts
+
+    def _settle(self, burst: FoundBurst) -> list[FoundBurst]:
+        """Bursts that were not found wait for the next one that is: faded, or cut in the wrong place?"""
+        if not burst.sync.detected and len(self._waiting) < GIVE_UP:
+            self._waiting.append(burst)
+            return []
+        waiting, self._waiting = self._waiting, []
+        if burst.slip or not burst.sync.detected:
+            waiting = [replace(one, lost=self.width) for one in waiting]
+        return [*waiting, burst]
 
     def _append(self, samples: Values, time: int) -> None:
         end = None if self._base is None else self._base + self._buffer.shape[1]
@@ -105,7 +117,7 @@ class BurstFinder:
         self._buffer = self._store[:, self._low : low + gap + samples.shape[1]]
 
     def _reserve(self, size: int) -> None:
-        """Make room for `size` samples from the buffer's first on; what it holds moves only if it must."""
+        """Make room for `size` samples from the buffer's first on; what it holds moves only if it has to."""
         held = self._buffer.shape[1]
         if not held:
             self._low = 0
@@ -147,7 +159,7 @@ class BurstFinder:
     def _follow(self, window: Values, predicted: Sync) -> Sync:
         """Where the burst is, found or predicted; brings the burst clock forward by one slot."""
         assert self._due is not None
-        sync = refine(window, self.format, predicted)
+        sync = self._trusted(refine(window, self.format, predicted))
         if sync.detected:
             self.found += 1
             self._misses = self._unsearched = 0
@@ -166,6 +178,15 @@ class BurstFinder:
         if self._misses >= GIVE_UP:
             self._forget()
         return sync
+
+    def _trusted(self, sync: Sync) -> Sync:
+        """A detection only where the channels would do if all of them carried the same.
+
+        The metric counts channels as independent, as noise is. A burst at another place than the one looked
+        at is not: through one transmitter it looks the same on all of them.
+        """
+        enough = sync.metric >= self.channels * -np.log(STRICT)
+        return sync if enough or self.channels == 1 else replace(sync, detected=False)
 
     def _acquire(self) -> bool:
         """Look for a preamble in all that is there; True once there is a burst clock."""
@@ -199,7 +220,9 @@ class BurstFinder:
         if low + need > self._base + self._buffer.shape[1]:
             return None
         part = self._buffer[:, low - self._base : low - self._base + need]
-        sync = synchronise(part, self.format, STRICT, self._head, self._head + self.format.slot)
+        sync = self._trusted(
+            synchronise(part, self.format, STRICT, self._head, self._head + self.format.slot)
+        )
         if not sync.detected:
             return 0
         half = self.format.slot // 2
@@ -225,6 +248,8 @@ class BurstFinder:
         """The bursts whose samples are not all there at the end of the stream: padded with zeros."""
         if self._base is None:
             return []
-        return self.push(
+        bursts = self.push(
             np.zeros((self.channels, self.width), np.complex64), self._base + self._buffer.shape[1]
         )
+        bursts, self._waiting = bursts + self._waiting, []
+        return bursts

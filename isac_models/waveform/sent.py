@@ -57,7 +57,7 @@ class SentBursts:
 
     def __init__(self, slot: int, offset: float = 0.0) -> None:
         self.slot, self.offset = slot, offset
-        self.ended = self._confirmed = False
+        self.ended = self._confirmed = self.doubtful = False
         self._bursts: list[SentBurst] = []
         self._times: list[int] = []
         self._numbers: dict[int, SentBurst] = {}
@@ -79,6 +79,10 @@ class SentBursts:
     def latest(self) -> int | None:
         """When the last burst was sent."""
         return self._times[-1] if self._times else None
+
+    def doubt(self) -> None:
+        """Samples were lost, nobody knows how many: until a number is read, no burst is recognised."""
+        self._confirmed, self.doubtful = False, True
 
     def hear(self, told: list[dict[str, Any]]) -> None:
         """Remember what a transmitter has told, in the form of `SentBurst.to_dict` or END."""
@@ -119,8 +123,10 @@ class SentBursts:
         sent = received - self.offset
         known = None if number is None else self._numbers.get(number)
         if known is not None and (not self._confirmed or abs(known.time - sent) < self.slot / 2):
-            self.offset, self._confirmed = received - known.time, True
+            self.offset, self._confirmed, self.doubtful = received - known.time, True, False
             return known
+        if self.doubtful:
+            return None
         at = bisect_left(self._times, sent)
         near = [self._bursts[i] for i in (at - 1, at) if 0 <= i < len(self._bursts)]
         best = min(near, key=lambda burst: abs(burst.time - sent), default=None)

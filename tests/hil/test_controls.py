@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.hil.loop import run
@@ -19,7 +21,7 @@ CONTROLS = {
 
 @pytest.mark.parametrize("without", CONTROLS)
 def test_without_a_correction_the_link_is_three_times_worse(
-    without: str, record_property: pytest.RecordProperty, capsys: pytest.CaptureFixture[str]
+    without: str, record_property: Callable[[str, object], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     rate, options = CONTROLS[without]
     common = ("--radio", "zmq", "--bursts", "120", "--front-end-seed", "6", *options)

@@ -88,8 +88,11 @@ def test_a_picture_arrives_identical(
 
 def test_the_program_does_it_as_a_user_would(tmp_path: Path, picture: Path) -> None:
     out = tmp_path / "received.png"
-    command = [sys.executable, "flowgraphs/isac_hil.py", "--radio", "zmq", "--file", picture, "--out", out]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "flowgraphs/isac_hil.py", "--radio", "zmq"]
+    files = ["--file", str(picture), "--out", str(out)]
+    done = subprocess.run(
+        [*command, *files], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert hashlib.sha256(out.read_bytes()).digest() == hashlib.sha256(picture.read_bytes()).digest()
     assert "protocol in the loop; no RF hardware was touched" in done.stdout
@@ -149,11 +152,13 @@ def test_the_learned_array_wins_through_the_radio_too(outcomes: dict[str, Outcom
     both = np.intersect1d(outcomes["baseline"].sent_at, outcomes["learned"].sent_at)
     assert both.size > 400
     found, error = {}, {}
+    truth = outcomes["baseline"].truth
+    present = truth.present[np.isin(outcomes["baseline"].sent_at, both)]
     for name, one in outcomes.items():
         rows = np.isin(one.sent_at, both)
+        assert np.array_equal(one.truth.present[rows], present)
         found[name] = one.detected[rows]
         error[name] = (one.estimated - one.truth.angle[:, None])[rows] ** 2
-        present = one.truth.present[rows]
     gain, spread = five_sigma((found["learned"].mean(axis=1) - found["baseline"].mean(axis=1))[present])
     assert gain > 0, (gain, spread)
     agreed = present[:, None] & found["learned"] & found["baseline"]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from blocks.radio.interface import RadioError
+from blocks.radio.soapy_device import INSTALL
 from blocks.radio.system_packages import system_package
 from tests.hil.frontend.stream_server import Server
 from tests.hil.soapy_driver.build import Missing, build
@@ -41,13 +42,21 @@ class Loopback:
 def _driver() -> tuple[Any, Path, tempfile.TemporaryDirectory[str]] | str:
     folder = tempfile.TemporaryDirectory(prefix="soapy-")
     try:
-        soapy = system_package("SoapySDR", "apt-get install python3-soapysdr")
+        soapy = system_package("SoapySDR", INSTALL)
         library = build(Path(folder.name))
     except (RadioError, Missing) as error:
         return str(error)
     problem = soapy.loadModule(str(library))
     assert not problem, problem
     return soapy, library, folder  # the folder lives as long as this is remembered
+
+
+def need_bindings() -> Any:
+    """SoapySDR's module. Skips where it cannot be had."""
+    try:
+        return system_package("SoapySDR", INSTALL)
+    except RadioError as error:
+        pytest.skip(str(error))
 
 
 def need_driver() -> tuple[Any, Path]:

@@ -26,6 +26,7 @@ one while it lasts; the second reads.
     13 stop           -                                          -
     14 read           u32 generation, u32 most                   i64 tick, u8 end, u32 n,
     (of the reader)                                              samples (rx, n) complex64
+    15 bye            -                                          -
 
 An answer to read never goes across lost samples: the next one's tick tells how many there were. No sample at
 all means: not yet. A client is not trusted: whoever sends what cannot be followed is put out.
@@ -182,7 +183,11 @@ class Server:
                 if Path(self._place).is_socket():
                     os.unlink(self._place)
             listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            listener.bind(self._place)
+            try:
+                listener.bind(self._place)
+            except OSError:
+                listener.close()
+                raise
             listener.listen(8)
         else:
             listener = socket.create_server(self._place, backlog=8)
@@ -219,6 +224,10 @@ class Server:
         """A connection has ended; with that of a session, the session."""
         with self._lock:
             self._connections.discard(connection)
+        self.end(connection)
+
+    def end(self, connection: Connection) -> None:
+        """A session ends, if this connection is one."""
         with self.device.lock:
             if connection.session and connection.session == self.session and not connection.reads:
                 self.session = 0

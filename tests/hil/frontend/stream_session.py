@@ -27,9 +27,8 @@ from tests.hil.frontend.stream_device import (
 
 MAGIC, VERSION = b"ISAC", 1
 HEAD, HELLO_BODY, WRITE_BODY = struct.Struct("<IIB"), struct.Struct("<4sHHQ"), struct.Struct("<qBI")
-HELLO, READER, TIME, RATE, GAIN, FREQUENCY, CLOCK, TIMING, LOCKED, WRITE, EVENT, START, STOP, READ = range(
-    1, 15
-)
+HELLO, READER, TIME, RATE, GAIN, FREQUENCY, CLOCK, TIMING, LOCKED = range(1, 10)
+WRITE, EVENT, START, STOP, READ, BYE = range(10, 16)
 MOST_BODY = 256
 TICK = 0.05  # seconds after which a waiting thread looks whether it is to stop
 PATIENCE = 10.0  # seconds in which a client has to send or take what was begun
@@ -56,6 +55,9 @@ class Serving(Protocol):
     def due(self, most: int) -> int:
         """How many of `most` ticks may pass now."""
 
+    def end(self, connection: Connection) -> None:
+        """A session ends, if this connection is one."""
+
     def forget(self, connection: Connection) -> None:
         """A connection has ended."""
 
@@ -80,8 +82,9 @@ class Connection(threading.Thread):
             LOCKED: lambda body: (OK, bytes([self._device.locked])),
             WRITE: self._write,
             EVENT: self._event,
-            START: self._start,
-            STOP: self._stop,
+            START: self._begin,
+            STOP: self._finish,
+            BYE: self._bye,
         }
 
     def hang_up(self) -> None:
@@ -130,6 +133,8 @@ class Connection(threading.Thread):
     def _answer(self, kind: int, body: bytes) -> Answer:
         if not self.session:
             return self._hello(kind, body)
+        if self.session != self._server.session:
+            raise Gone("")  # its session has ended
         if self.reads:
             if kind != READ:
                 raise Refused("this connection reads")
@@ -240,15 +245,19 @@ class Connection(threading.Thread):
         events = self._device.events
         return OK, struct.pack("<Bq", *events.popleft()) if events else b""
 
-    def _start(self, body: bytes) -> Answer:
+    def _begin(self, body: bytes) -> Answer:
         tick, count = _unpack("<qQ", body)
         if not -1 <= tick <= MOST_TICK or count > MOST_TICK:
             raise Refused("start: the tick, or the number of samples, cannot be")
         status, generation = self._device.start(None if tick < 0 else tick, count)
         return status, struct.pack("<I", generation)
 
-    def _stop(self, body: bytes) -> Answer:
+    def _finish(self, body: bytes) -> Answer:
         self._device.stop()
+        return OK, b""
+
+    def _bye(self, body: bytes) -> Answer:
+        self._server.end(self)
         return OK, b""
 
     def _read(self, body: bytes) -> Answer:

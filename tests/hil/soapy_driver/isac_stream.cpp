@@ -3,11 +3,11 @@
 // driver=isacstream,address=HOST:PORT or address=unix:PATH[,patience=SECONDS]
 // All channels share one clock and one rate; time counts samples. Every wait ends.
 
+#include "link.hpp"
 #include <SoapySDR/Device.hpp>
 #include <SoapySDR/Formats.hpp>
 #include <SoapySDR/Registry.hpp>
 #include <SoapySDR/Time.hpp>
-#include "link.hpp"
 #include <algorithm>
 #include <cstring>
 #include <mutex>
@@ -17,7 +17,9 @@
 #include <vector>
 
 enum Kind : uint8_t {
-    HELLO = 1, READER, TIME, RATE, GAIN, FREQUENCY, CLOCK, TIMING, LOCKED, WRITE, EVENT, START, STOP, READ
+    // clang-format off
+    HELLO = 1, READER, TIME, RATE, GAIN, FREQUENCY, CLOCK, TIMING, LOCKED, WRITE, EVENT, START, STOP, READ, BYE
+    // clang-format on
 };
 enum Status : uint8_t { OK, REFUSED, OVERRUN, LATE, FULL, STALE };
 static constexpr size_t READ_HEAD = 13, MOST = 1 << 16, MTU = 1 << 14;
@@ -25,7 +27,8 @@ static constexpr size_t READ_HEAD = 13, MOST = 1 << 16, MTU = 1 << 14;
 static double patience(const SoapySDR::Kwargs &args) {
     const auto found = args.find("patience");
     const double value = found == args.end() ? 5.0 : std::stod(found->second);
-    if (!(value > 0 && value <= 3600)) throw std::runtime_error("patience must be from 0 to 3600 s");
+    if (!(value > 0 && value <= 3600))
+        throw std::runtime_error("patience must be from 0 to 3600 s");
     return value;
 }
 
@@ -38,14 +41,25 @@ static Bytes greeting(const uint64_t session) {
 
 class IsacStream : public SoapySDR::Device {
 public:
-    explicit IsacStream(const SoapySDR::Kwargs &args) : address_(args.at("address")), control_(address_, patience(args)), reader_(address_, patience(args)) {
+    explicit IsacStream(const SoapySDR::Kwargs &args)
+        : address_(args.at("address")), control_(address_, patience(args)),
+          reader_(address_, patience(args)) {
         const Bytes hello = control_.call(HELLO, greeting(0));
         counts_[SOAPY_SDR_TX] = get<uint16_t>(hello, 8);
         counts_[SOAPY_SDR_RX] = get<uint16_t>(hello, 10);
         rate_ = get<double>(hello, 12);
-        for (size_t k = 0; k < 3; ++k) ranges_[k] = SoapySDR::Range(get<double>(hello, 20 + 16 * k), get<double>(hello, 28 + 16 * k));
-        if (!(rate_ >= 1)) control_.fail("sent garbage");
+        for (size_t k = 0; k < 3; ++k)
+            ranges_[k] = SoapySDR::Range(get<double>(hello, 20 + 16 * k), get<double>(hello, 28 + 16 * k));
+        if (!(rate_ >= 1))
+            control_.fail("sent garbage");
         reader_.call(READER, greeting(get<uint64_t>(hello, 0)));
+    }
+
+    ~IsacStream() override {
+        attempt([&] { // who opens the device next finds it free
+            control_.call(BYE, {});
+            return 0;
+        });
     }
 
     std::string getDriverKey() const override { return "isacstream"; }
@@ -58,20 +72,26 @@ public:
 
     // Streams -------------------------------------------------------------------------------------
 
-    std::vector<std::string> getStreamFormats(const int, const size_t) const override { return {SOAPY_SDR_CF32}; }
+    std::vector<std::string> getStreamFormats(const int, const size_t) const override {
+        return {SOAPY_SDR_CF32};
+    }
     std::string getNativeStreamFormat(const int, const size_t, double &fullScale) const override {
         fullScale = 1.0;
         return SOAPY_SDR_CF32;
     }
-    SoapySDR::Stream *setupStream(const int direction, const std::string &format, const std::vector<size_t> &channels, const SoapySDR::Kwargs &) override {
+    SoapySDR::Stream *setupStream(const int direction, const std::string &format,
+                                  const std::vector<size_t> &channels, const SoapySDR::Kwargs &) override {
         std::vector<size_t> wanted = channels.empty() ? std::vector<size_t>{0} : channels;
         std::vector<size_t> sorted = wanted;
         std::sort(sorted.begin(), sorted.end());
-        if (format != SOAPY_SDR_CF32) throw std::runtime_error("samples are CF32, not " + format);
-        if (sorted.back() >= getNumChannels(direction) || std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+        if (format != SOAPY_SDR_CF32)
+            throw std::runtime_error("samples are CF32, not " + format);
+        if (sorted.back() >= getNumChannels(direction) ||
+            std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
             throw std::runtime_error("there are no such channels");
         auto &stream = streams_[direction == SOAPY_SDR_RX];
-        if (!stream.empty()) throw std::runtime_error("the stream is in use");
+        if (!stream.empty())
+            throw std::runtime_error("the stream is in use");
         stream = wanted;
         return reinterpret_cast<SoapySDR::Stream *>(&stream);
     }
@@ -81,8 +101,10 @@ public:
     }
     size_t getStreamMTU(SoapySDR::Stream *) const override { return MTU; }
 
-    int activateStream(SoapySDR::Stream *stream, const int flags, const long long timeNs, const size_t numElems) override {
-        if (!receives(stream)) return 0;
+    int activateStream(SoapySDR::Stream *stream, const int flags, const long long timeNs,
+                       const size_t numElems) override {
+        if (!receives(stream))
+            return 0;
         std::lock_guard<std::mutex> guard(reading_);
         Bytes body;
         put<int64_t>(body, flags & SOAPY_SDR_HAS_TIME ? SoapySDR::timeNsToTicks(timeNs, rate_) : -1);
@@ -98,9 +120,11 @@ public:
         });
     }
     int deactivateStream(SoapySDR::Stream *stream, const int, const long long) override {
-        if (!receives(stream)) return 0;
+        if (!receives(stream))
+            return 0;
         std::lock_guard<std::mutex> guard(reading_);
-        if (!active_) return 0;
+        if (!active_)
+            return 0;
         active_ = false;
         left_ = 0;
         return attempt([&] {
@@ -109,8 +133,10 @@ public:
         });
     }
 
-    int readStream(SoapySDR::Stream *stream, void *const *buffs, const size_t numElems, int &flags, long long &timeNs, const long timeoutUs) override {
-        if (!receives(stream)) return SOAPY_SDR_NOT_SUPPORTED;
+    int readStream(SoapySDR::Stream *stream, void *const *buffs, const size_t numElems, int &flags,
+                   long long &timeNs, const long timeoutUs) override {
+        if (!receives(stream))
+            return SOAPY_SDR_NOT_SUPPORTED;
         std::lock_guard<std::mutex> guard(reading_);
         flags = 0;
         const auto deadline = in(1e-6 * double(timeoutUs));
@@ -124,10 +150,13 @@ public:
                     asked_for_ = generation_;
                 }
                 uint8_t status = OK;
-                if (!reader_.receive(asked_, READ_HEAD + 8 * MOST * counts_[1], deadline, status, answer_)) return SOAPY_SDR_TIMEOUT;
+                if (!reader_.receive(asked_, READ_HEAD + 8 * MOST * counts_[1], deadline, status, answer_))
+                    return SOAPY_SDR_TIMEOUT;
                 asked_ = 0;
-                if (asked_for_ != generation_) continue; // of a reception that is over
-                if (status == REFUSED || status == STALE) return SOAPY_SDR_STREAM_ERROR;
+                if (asked_for_ != generation_)
+                    continue; // of a reception that is over
+                if (status == REFUSED || status == STALE)
+                    return SOAPY_SDR_STREAM_ERROR;
                 tick_ = get<int64_t>(answer_, 0);
                 end_ = answer_.at(8) != 0;
                 total_ = left_ = get<uint32_t>(answer_, 9);
@@ -140,12 +169,15 @@ public:
                     flags = SOAPY_SDR_HAS_TIME;
                     return SOAPY_SDR_OVERFLOW;
                 }
-                if (left_ == 0 && !end_ && Clock::now() > deadline) return SOAPY_SDR_TIMEOUT;
+                if (left_ == 0 && !end_ && Clock::now() > deadline)
+                    return SOAPY_SDR_TIMEOUT;
             }
-            if (!active_) return SOAPY_SDR_TIMEOUT;
+            if (!active_)
+                return SOAPY_SDR_TIMEOUT;
             const size_t count = std::min(left_, numElems), used = total_ - left_;
             for (size_t k = 0; k < streams_[1].size(); ++k)
-                std::memcpy(buffs[k], answer_.data() + READ_HEAD + 8 * (streams_[1][k] * total_ + used), 8 * count);
+                std::memcpy(buffs[k], answer_.data() + READ_HEAD + 8 * (streams_[1][k] * total_ + used),
+                            8 * count);
             timeNs = SoapySDR::ticksToTimeNs(tick_ + (long long)used, rate_);
             flags = SOAPY_SDR_HAS_TIME;
             left_ -= count;
@@ -157,8 +189,10 @@ public:
         });
     }
 
-    int writeStream(SoapySDR::Stream *stream, const void *const *buffs, const size_t numElems, int &flags, const long long timeNs, const long timeoutUs) override {
-        if (receives(stream)) return SOAPY_SDR_NOT_SUPPORTED;
+    int writeStream(SoapySDR::Stream *stream, const void *const *buffs, const size_t numElems, int &flags,
+                    const long long timeNs, const long timeoutUs) override {
+        if (receives(stream))
+            return SOAPY_SDR_NOT_SUPPORTED;
         const auto deadline = in(1e-6 * double(timeoutUs));
         const size_t count = std::min(numElems, MTU);
         Bytes body;
@@ -173,19 +207,25 @@ public:
             for (;;) {
                 uint8_t status = OK;
                 control_.call(WRITE, body, &status);
-                if (status == OK) return int(count);
-                if (status != FULL) return SOAPY_SDR_STREAM_ERROR;
-                if (Clock::now() > deadline) return SOAPY_SDR_TIMEOUT;
+                if (status == OK)
+                    return int(count);
+                if (status != FULL)
+                    return SOAPY_SDR_STREAM_ERROR;
+                if (Clock::now() > deadline)
+                    return SOAPY_SDR_TIMEOUT;
                 std::this_thread::sleep_for(std::chrono::milliseconds(1));
             }
         });
     }
 
-    int readStreamStatus(SoapySDR::Stream *stream, size_t &chanMask, int &flags, long long &timeNs, const long timeoutUs) override {
-        if (receives(stream)) return SOAPY_SDR_NOT_SUPPORTED;
+    int readStreamStatus(SoapySDR::Stream *stream, size_t &chanMask, int &flags, long long &timeNs,
+                         const long timeoutUs) override {
+        if (receives(stream))
+            return SOAPY_SDR_NOT_SUPPORTED;
         const auto deadline = in(1e-6 * double(timeoutUs));
         chanMask = 0;
-        for (const size_t channel : streams_[0]) chanMask |= size_t(1) << channel;
+        for (const size_t channel : streams_[0])
+            chanMask |= size_t(1) << channel;
         flags = 0;
         return attempt([&] {
             for (;;) {
@@ -196,7 +236,8 @@ public:
                     flags = SOAPY_SDR_HAS_TIME | (kind == 0 ? SOAPY_SDR_END_BURST : 0);
                     return kind == 0 ? 0 : kind == 1 ? SOAPY_SDR_TIME_ERROR : SOAPY_SDR_UNDERFLOW;
                 }
-                if (Clock::now() >= deadline) return SOAPY_SDR_TIMEOUT;
+                if (Clock::now() >= deadline)
+                    return SOAPY_SDR_TIMEOUT;
                 std::this_thread::sleep_for(std::chrono::milliseconds(1));
             }
         });
@@ -213,20 +254,43 @@ public:
     SoapySDR::RangeList getSampleRateRange(const int, const size_t) const override { return {ranges_[0]}; }
 
     std::vector<std::string> listGains(const int, const size_t) const override { return {"PGA"}; }
-    void setGain(const int direction, const size_t channel, const double value) override { number(GAIN, direction, channel, value, true); }
-    void setGain(const int direction, const size_t channel, const std::string &, const double value) override { setGain(direction, channel, value); }
-    double getGain(const int direction, const size_t channel) const override { return number(GAIN, direction, channel, 0, false); }
-    double getGain(const int direction, const size_t channel, const std::string &) const override { return getGain(direction, channel); }
+    void setGain(const int direction, const size_t channel, const double value) override {
+        number(GAIN, direction, channel, value, true);
+    }
+    void setGain(const int direction, const size_t channel, const std::string &,
+                 const double value) override {
+        setGain(direction, channel, value);
+    }
+    double getGain(const int direction, const size_t channel) const override {
+        return number(GAIN, direction, channel, 0, false);
+    }
+    double getGain(const int direction, const size_t channel, const std::string &) const override {
+        return getGain(direction, channel);
+    }
     SoapySDR::Range getGainRange(const int, const size_t) const override { return ranges_[1]; }
-    SoapySDR::Range getGainRange(const int, const size_t, const std::string &) const override { return ranges_[1]; }
+    SoapySDR::Range getGainRange(const int, const size_t, const std::string &) const override {
+        return ranges_[1];
+    }
 
     std::vector<std::string> listFrequencies(const int, const size_t) const override { return {"RF"}; }
-    void setFrequency(const int direction, const size_t channel, const double value, const SoapySDR::Kwargs &) override { number(FREQUENCY, direction, channel, value, true); }
-    void setFrequency(const int direction, const size_t channel, const std::string &, const double value, const SoapySDR::Kwargs &args) override { setFrequency(direction, channel, value, args); }
-    double getFrequency(const int direction, const size_t channel) const override { return number(FREQUENCY, direction, channel, 0, false); }
-    double getFrequency(const int direction, const size_t channel, const std::string &) const override { return getFrequency(direction, channel); }
+    void setFrequency(const int direction, const size_t channel, const double value,
+                      const SoapySDR::Kwargs &) override {
+        number(FREQUENCY, direction, channel, value, true);
+    }
+    void setFrequency(const int direction, const size_t channel, const std::string &, const double value,
+                      const SoapySDR::Kwargs &args) override {
+        setFrequency(direction, channel, value, args);
+    }
+    double getFrequency(const int direction, const size_t channel) const override {
+        return number(FREQUENCY, direction, channel, 0, false);
+    }
+    double getFrequency(const int direction, const size_t channel, const std::string &) const override {
+        return getFrequency(direction, channel);
+    }
     SoapySDR::RangeList getFrequencyRange(const int, const size_t) const override { return {ranges_[2]}; }
-    SoapySDR::RangeList getFrequencyRange(const int, const size_t, const std::string &) const override { return {ranges_[2]}; }
+    SoapySDR::RangeList getFrequencyRange(const int, const size_t, const std::string &) const override {
+        return {ranges_[2]};
+    }
 
     std::vector<std::string> listClockSources() const override { return {"internal", "external"}; }
     void setClockSource(const std::string &source) override { text(CLOCK, source); }
@@ -235,16 +299,23 @@ public:
     void setTimeSource(const std::string &source) override { text(TIMING, source); }
     std::string getTimeSource() const override { return text(TIMING, ""); }
     bool hasHardwareTime(const std::string &what) const override { return what.empty(); }
-    long long getHardwareTime(const std::string &) const override { return SoapySDR::ticksToTimeNs(get<int64_t>(control_.call(TIME, {}), 0), rate_); }
-    void setHardwareTime(const long long, const std::string &) override { throw std::runtime_error("the front end's time cannot be set"); }
+    long long getHardwareTime(const std::string &) const override {
+        return SoapySDR::ticksToTimeNs(get<int64_t>(control_.call(TIME, {}), 0), rate_);
+    }
+    void setHardwareTime(const long long, const std::string &) override {
+        throw std::runtime_error("the front end's time cannot be set");
+    }
     std::vector<std::string> listSensors() const override { return {"ref_locked"}; }
     std::string readSensor(const std::string &key) const override {
-        if (key != "ref_locked") throw std::runtime_error("there is no sensor " + key);
+        if (key != "ref_locked")
+            throw std::runtime_error("there is no sensor " + key);
         return get<uint8_t>(control_.call(LOCKED, {}), 0) ? "true" : "false";
     }
 
 private:
-    bool receives(const SoapySDR::Stream *stream) const { return reinterpret_cast<const std::vector<size_t> *>(stream) == &streams_[1]; }
+    bool receives(const SoapySDR::Stream *stream) const {
+        return reinterpret_cast<const std::vector<size_t> *>(stream) == &streams_[1];
+    }
     template <typename Call> static int attempt(const Call &call) {
         try {
             return call();
@@ -252,7 +323,8 @@ private:
             return SOAPY_SDR_STREAM_ERROR;
         }
     }
-    double number(const uint8_t kind, const int direction, const size_t channel, const double value, const bool set) const {
+    double number(const uint8_t kind, const int direction, const size_t channel, const double value,
+                  const bool set) const {
         Bytes body;
         put<uint8_t>(body, direction == SOAPY_SDR_RX);
         put<uint8_t>(body, uint8_t(std::min<size_t>(channel, 255)));
@@ -282,7 +354,8 @@ private:
 
 // Nobody is searched for: a device is found where an address is given.
 static SoapySDR::KwargsList find(const SoapySDR::Kwargs &args) {
-    if (!args.count("address")) return {};
+    if (!args.count("address"))
+        return {};
     SoapySDR::Kwargs found(args);
     found["label"] = "virtual front end at " + args.at("address");
     return {found};

@@ -31,7 +31,8 @@ template <typename T> static void put(Bytes &to, const T value) {
 }
 
 template <typename T> static T get(const Bytes &from, const size_t at) {
-    if (at + sizeof(T) > from.size()) throw std::runtime_error("the front end sent garbage");
+    if (at + sizeof(T) > from.size())
+        throw std::runtime_error("the front end sent garbage");
     T value;
     std::memcpy(&value, from.data() + at, sizeof(T));
     return value;
@@ -49,16 +50,19 @@ public:
             sockaddr_un to{};
             to.sun_family = AF_UNIX;
             const std::string path = address.substr(5);
-            if (path.empty() || path.size() >= sizeof(to.sun_path)) fail("the path is no socket's");
+            if (path.empty() || path.size() >= sizeof(to.sun_path))
+                fail("the path is no socket's");
             std::memcpy(to.sun_path, path.data(), path.size());
             connect(AF_UNIX, reinterpret_cast<sockaddr *>(&to), sizeof(to));
             return;
         }
         const size_t colon = address.rfind(':');
-        if (colon == std::string::npos) fail("give address=HOST:PORT or address=unix:PATH");
+        if (colon == std::string::npos)
+            fail("give address=HOST:PORT or address=unix:PATH");
         addrinfo hints{}, *found = nullptr;
         hints.ai_socktype = SOCK_STREAM;
-        if (getaddrinfo(address.substr(0, colon).c_str(), address.substr(colon + 1).c_str(), &hints, &found) != 0)
+        if (getaddrinfo(address.substr(0, colon).c_str(), address.substr(colon + 1).c_str(), &hints,
+                        &found) != 0)
             fail("no such host or port");
         try {
             connect(found->ai_family, found->ai_addr, found->ai_addrlen);
@@ -81,7 +85,8 @@ public:
     Clock::time_point patience() const { return in(patience_); }
 
     uint32_t send(const uint8_t kind, const Bytes &body) {
-        if (fd_ < 0) fail("the connection is lost");
+        if (fd_ < 0)
+            fail("the connection is lost");
         Bytes data;
         data.reserve(HEAD + body.size());
         put<uint32_t>(data, uint32_t(body.size()));
@@ -90,34 +95,46 @@ public:
         data.insert(data.end(), body.begin(), body.end());
         const auto deadline = patience();
         for (size_t done = 0; done < data.size();) {
-            if (!wait(POLLOUT, deadline)) fail("does not take what is sent");
+            if (!wait(POLLOUT, deadline))
+                fail("does not take what is sent");
             const ssize_t sent = ::send(fd_, data.data() + done, data.size() - done, MSG_NOSIGNAL);
-            if (sent < 0 && errno != EAGAIN && errno != EINTR) fail("the connection is lost");
-            if (sent > 0) done += size_t(sent);
+            if (sent < 0 && errno != EAGAIN && errno != EINTR)
+                fail("the connection is lost");
+            if (sent > 0)
+                done += size_t(sent);
         }
         return number_;
     }
 
     // Whether the answer to a request came; those to earlier ones are passed over.
-    bool receive(const uint32_t number, const size_t most, const Clock::time_point deadline, uint8_t &status, Bytes &body) {
-        if (fd_ < 0) fail("the connection is lost");
+    bool receive(const uint32_t number, const size_t most, const Clock::time_point deadline, uint8_t &status,
+                 Bytes &body) {
+        if (fd_ < 0)
+            fail("the connection is lost");
         for (;;) {
             const size_t want = have_ < HEAD ? HEAD : HEAD + get<uint32_t>(buffer_, 0);
-            if (want > HEAD + most) fail("sent garbage");
-            if (buffer_.size() < want) buffer_.resize(want);
+            if (want > HEAD + most)
+                fail("sent garbage");
+            if (buffer_.size() < want)
+                buffer_.resize(want);
             if (have_ >= HEAD && have_ == want) {
                 const uint32_t found = get<uint32_t>(buffer_, 4);
                 status = uint8_t(buffer_[8]);
                 body.assign(buffer_.begin() + HEAD, buffer_.begin() + ptrdiff_t(want));
                 have_ = 0;
-                if (found == number) return true;
-                if (int32_t(found - number) > 0 || found == 0) fail("sent garbage");
+                if (found == number)
+                    return true;
+                if (int32_t(found - number) > 0 || found == 0)
+                    fail("sent garbage");
                 continue;
             }
-            if (!wait(POLLIN, deadline)) return false;
+            if (!wait(POLLIN, deadline))
+                return false;
             const ssize_t got = ::recv(fd_, buffer_.data() + have_, want - have_, 0);
-            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) fail("the connection is lost");
-            if (got > 0) have_ += size_t(got);
+            if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+                fail("the connection is lost");
+            if (got > 0)
+                have_ += size_t(got);
         }
     }
 
@@ -127,36 +144,47 @@ public:
         const uint32_t number = send(kind, body);
         uint8_t found = ANSWER_OK;
         Bytes answer;
-        if (!receive(number, 4096, patience(), found, answer)) fail("does not answer in time");
-        if (found == ANSWER_REFUSED) throw std::runtime_error("front end at " + address_ + ": " + std::string(answer.begin(), answer.end()));
-        if (status) *status = found;
+        if (!receive(number, 4096, patience(), found, answer))
+            fail("does not answer in time");
+        if (found == ANSWER_REFUSED)
+            throw std::runtime_error("front end at " + address_ + ": " +
+                                     std::string(answer.begin(), answer.end()));
+        if (status)
+            *status = found;
         return answer;
     }
 
 private:
     void connect(const int family, const sockaddr *to, const socklen_t size) {
         fd_ = ::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd_ < 0) fail("no socket can be had");
+        if (fd_ < 0)
+            fail("no socket can be had");
         int error = ::connect(fd_, to, size) == 0 ? 0 : errno;
         if (error == EINPROGRESS || error == EAGAIN) {
             socklen_t length = sizeof(error);
-            if (!wait(POLLOUT, patience())) fail("cannot be reached");
+            if (!wait(POLLOUT, patience()))
+                fail("cannot be reached");
             getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length);
         }
-        if (error) fail(std::string("cannot be reached (") + std::strerror(error) + ")");
+        if (error)
+            fail(std::string("cannot be reached (") + std::strerror(error) + ")");
     }
     bool wait(const short what, const Clock::time_point deadline) {
         for (;;) {
             const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
             pollfd one{fd_, what, 0};
             const int found = ::poll(&one, 1, int(std::clamp<long long>(left, 0, 1000)));
-            if (found > 0) return true;
-            if (found == 0 && left <= 0) return false;
-            if (found < 0 && errno != EINTR) fail("the connection is lost");
+            if (found > 0)
+                return true;
+            if (found == 0 && left <= 0)
+                return false;
+            if (found < 0 && errno != EINTR)
+                fail("the connection is lost");
         }
     }
     void close() {
-        if (fd_ >= 0) ::close(fd_);
+        if (fd_ >= 0)
+            ::close(fd_);
         fd_ = -1;
     }
 

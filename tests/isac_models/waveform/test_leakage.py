@@ -44,7 +44,7 @@ def known(symbols: Values) -> Values:
 
 def scalar(symbols: Values, length: int, start: float) -> Values:
     """s(t) of a burst that stands at `start`, (length,)."""
-    return vectors_at(FORM, known(symbols)[None], length, start)[0]
+    return np.asarray(vectors_at(FORM, known(symbols)[None], length, start)[0])
 
 
 @pytest.mark.parametrize("level", [20.0, 40.0])

@@ -51,6 +51,7 @@ def test_every_snapshot_is_the_echo_and_its_noise_as_if_there_were_no_leakage(
     one = scene(level, delay)
     receiver = RadarReceiver(FORM, BEAM)
     gains, errors = [], []
+    burst: Any = None
     for _ in range(8):
         symbols = qpsk(rng, FORM.payload)
         leak, echo = one.parts(one.vectors(symbols), 1.0)
@@ -74,6 +75,7 @@ def test_noise_is_measured_and_scaled_to_what_the_scenario_says() -> None:
     one = scene(20.0, 3.0)
     receiver = RadarReceiver(FORM, BEAM, noise_power=2.5)
     level = 1 / 512
+    burst: Any = None
     for _ in range(30):
         symbols = qpsk(rng, FORM.payload)
         y = level * one.window(rng, one.vectors(symbols), 0.0)
@@ -181,14 +183,15 @@ class Impaired:
         symbols = qpsk(self.rng, form.payload)
         for _ in range(12):
             y = one.window(self.rng, one.vectors(symbols), 10.0 * np.exp(1j))
-            estimator.add(y, HEAD + 0.3, 3e-4, symbols, HEADER)
+            estimator.add(y, HEAD + 0.3, 3e-4)
         return estimator.estimate()
 
     def missed(self, calibration: Calibration | None, bursts: int) -> tuple[Values, dict[float, Values]]:
         """Share of missed snapshots by burst, and that of y = α a aᵀ x + n by the echo's gain in dB."""
         receiver = RadarReceiver(FORM, BEAM, calibration)
         equaliser = np.ones(16) if calibration is None else calibration.equaliser
-        through, direct = [], {gain: [] for gain in (-0.5, 0.0, 0.5)}
+        through: list[float] = []
+        direct: dict[float, list[float]] = {gain: [] for gain in (-0.5, 0.0, 0.5)}
         # What equal chains radiate of the same power: the equaliser has mean square 1.
         chain = 1 / np.sqrt(np.mean(1 / np.abs(self.transmit) ** 2))
         for b in range(bursts + 4):

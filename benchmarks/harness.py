@@ -24,10 +24,14 @@ SIGMAS = 5.0  # two estimates of one rate differ by more once in two million com
 DENSE = "benchmarks/reference/dense_numpy.py"
 SECTOR = "benchmarks/reference/link_numpy.py"
 TRAINING = "benchmarks/reference/train_torch.py"
+RADIO = "benchmarks/reference/radio_numpy.py"
+GNURADIO = "benchmarks/reference/radio_gnuradio.py"
 FROZEN = {
     DENSE: "2f075039428bbaf4a5ac03b30a37a613461f6ff60907a5868bb6a6b28396cb59",
     SECTOR: "8d8a8f5ea302291b00d6c16100e861d8a7b17ed785705f96fb964ad87da0472e",
     TRAINING: "9743b0c40ddbad6bd7912ff424f7bf87f37ede3da67625e853aa864660ec0056",
+    RADIO: "c1e7ec5b103ccd482cd72e27c24bb6667784d20c4b0fba829429cb9a72926dbe",
+    GNURADIO: "51e9a6ebb0934baece2682d4b317ccacb65406bca534b5f12919c9e2f7af6a80",
 }
 
 Result = dict[str, Any]

@@ -6,7 +6,7 @@ import numpy as np
 
 from blocks.runtime import Block, Count, Field, Signal, Symbols
 from isac_models.scenario import Scenario
-from isac_models.waveform import header
+from isac_models.waveform import header, preload
 from isac_models.waveform.burst_format import BurstFormat
 
 REFERENCE_POWER = 10**-1.2
@@ -44,6 +44,7 @@ class BurstModulator(Block):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        preload()
         self.scenario, self.format = scenario, layout
         self.dimensions = {"burst_samples": layout.samples, "payload": layout.payload}
         self._beam = np.asarray(beam, np.complex128)

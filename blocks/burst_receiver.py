@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from blocks.runtime import Block, Count, Field, Flags, Real, Signal
-from isac_models.waveform import receiver
+from isac_models.waveform import preload, receiver
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.synchronise import Sync
 
@@ -50,6 +50,7 @@ class BurstReceiver(Block):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        preload()
         self.format, self._noise_power = layout, noise_power
         self.dimensions = {"channels": 1, "width": width, "payload_symbols": layout.payload}
         self._receiver = receiver.BurstReceiver(layout, cfo_correction, phase_tracking)

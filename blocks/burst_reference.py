@@ -17,9 +17,9 @@ class BurstReference(Block):
     A burst whose header cannot be read is recognised by its time. Windows in which nothing was sent, and
     bursts that have lost samples, are left out and counted.
 
-    consumes: payload (b, N) and csi (b, N) complex64, number (b,), time (b,), lost (b,) int64, start (b,)
+    consumes: payload, csi (b, N) complex64, number, time, lost, slip (b,) int64, start (b,) float64
     produces, a snapshot on the first axis: received (n,), csi (n,) complex64, message (n,) uint8
-    subscribes: sent, from a RadioTransmit
+    subscribes: sent, from a RadioTransmit; unsent, from a RadioReceive
     """
 
     consumes = {
@@ -29,9 +29,10 @@ class BurstReference(Block):
         "time": Count(),
         "start": Field("float64"),
         "lost": Count(),
+        "slip": Count(),
     }
     produces = {"received": Signal(), "csi": Signal(), "message": Symbols()}
-    subscribes = ("sent",)
+    subscribes = ("sent", "unsent")
     reframes = True
 
     def __init__(self, layout: BurstFormat, offset: float = 0.0, name: str | None = None) -> None:
@@ -52,10 +53,13 @@ class BurstReference(Block):
         time: np.ndarray,
         start: np.ndarray,
         lost: np.ndarray,
+        slip: np.ndarray,
     ) -> dict[str, np.ndarray]:
         """The snapshots of the bursts that are known."""
         keep, messages = [], []
         for b in range(len(number)):
+            if slip[b]:
+                self._sent.doubt()
             received = float(time[b] + start[b] - self.format.pulse.delay)
             burst = self._sent.find(received, None if number[b] < 0 else int(number[b]), self._listen)
             if burst is None:
@@ -73,7 +77,10 @@ class BurstReference(Block):
         }
 
     def _listen(self, seconds: float) -> list[dict[str, Any]]:
-        return self.messages("sent", seconds)
+        told = self.messages("sent", seconds)
+        self._sent.hear(told)
+        self._sent.forget(self.messages("unsent"))
+        return told
 
     def result(self) -> dict[str, Any]:
         """Bursts recognised, windows without one, bursts left out for lost samples, and their delay."""

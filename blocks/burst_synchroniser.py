@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from blocks.runtime import Block, Count, Field, Flags, Signal
+from isac_models.waveform import preload
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.finder import BurstFinder, FoundBurst
 
@@ -19,10 +20,10 @@ class BurstSynchroniser(Block):
     and the windows that they belong to say how many. A burst that is due and not found comes all the same, at
     the place and carrier offset that the ones before it predict.
 
-    consumes: samples (n, rx_channels) complex64
-    produces, a burst on the first axis: window (b, channels, W) complex64, time (b,) int64 the tick of its
-    first sample, start (b,) float64 where symbol 0 is in it (samples), cfo (b,) float64 (cycles per sample),
-    found (b,) bool, lost (b,) int64 samples of the window that never came
+    consumes: samples (n, rx_channels) complex64 produces, a burst on the first axis: window (b, channels,
+    W) complex64, time (b,) int64 the tick of its first sample, start (b,) float64 where symbol 0 is in it
+    (samples), cfo (b,) float64 (cycles per sample), found (b,) bool, lost (b,) int64 samples of the window
+    that never came, slip (b,) int64, other than 0 where the burst clock had to be set anew
     """
 
     consumes = {"samples": Signal("rx_channels")}
@@ -33,6 +34,7 @@ class BurstSynchroniser(Block):
         "cfo": Field("float64"),
         "found": Flags(),
         "lost": Count(),
+        "slip": Count(),
     }
     reframes = True
 
@@ -45,6 +47,7 @@ class BurstSynchroniser(Block):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        preload()
         self.format = layout
         self._false_alarm = false_alarm
         self._channels = slice(*channels)
@@ -64,8 +67,7 @@ class BurstSynchroniser(Block):
         time = self.tags.get("time")
         if not isinstance(time, int):
             time = self.position
-        part = np.ascontiguousarray(samples[:, self._channels].T)
-        return self._arrays(self._finder.push(part, time))
+        return self._arrays(self._finder.push(samples[:, self._channels].T, time))
 
     def flush(self) -> dict[str, np.ndarray] | None:
         """The last burst, whose window the end of the stream has cut."""
@@ -75,7 +77,7 @@ class BurstSynchroniser(Block):
     def _arrays(self, bursts: list[FoundBurst]) -> dict[str, np.ndarray]:
         self._hit += sum(burst.lost > 0 for burst in bursts)
         count = len(bursts)
-        window = np.zeros((count, self._count, self._finder.width), np.complex64)
+        window = np.empty((count, self._count, self._finder.width), np.complex64)
         for b, burst in enumerate(bursts):
             window[b] = burst.window
         return {
@@ -85,6 +87,7 @@ class BurstSynchroniser(Block):
             "cfo": np.array([b.sync.cfo for b in bursts], np.float64),
             "found": np.array([b.sync.detected for b in bursts], bool),
             "lost": np.array([b.lost for b in bursts], np.int64),
+            "slip": np.array([b.slip for b in bursts], np.int64),
         }
 
     def result(self) -> dict[str, Any]:

@@ -8,10 +8,12 @@ import numpy as np
 
 from blocks.runtime import Block, Count, Field, Signal
 from isac_models.scenario import Scenario
-from isac_models.waveform import header, radar
+from isac_models.waveform import header, preload, radar
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import Calibration
+from isac_models.waveform.receiver import BurstReceiver
 from isac_models.waveform.sent import SentBursts
+from isac_models.waveform.synchronise import Sync
 
 
 class RadarReceiver(Block):
@@ -22,10 +24,10 @@ class RadarReceiver(Block):
     the silence, is scaled to the scenario's `noise_power`. Windows in which nothing was sent, and those that
     have lost samples, are left out and counted. `leakage_removal` off is for a negative control.
 
-    consumes: window (b, channels, W) complex64, time (b,), lost (b,) int64, start (b,), cfo (b,) float64
+    consumes: window (b, channels, W) complex64, time, lost, slip (b,) int64, start, cfo (b,) float64
     produces, a snapshot on the first axis: echo (n, antennas) complex64, transmit_time (n,) int64, the tick
     at which the snapshot's burst was sent
-    subscribes: sent, from a RadioTransmit
+    subscribes: sent, from a RadioTransmit; unsent, from a RadioReceive
     """
 
     consumes = {
@@ -34,9 +36,10 @@ class RadarReceiver(Block):
         "start": Field("float64"),
         "cfo": Field("float64"),
         "lost": Count(),
+        "slip": Count(),
     }
     produces = {"echo": Signal("antennas"), "transmit_time": Count()}
-    subscribes = ("sent",)
+    subscribes = ("sent", "unsent")
     reframes = True
 
     def __init__(
@@ -51,10 +54,20 @@ class RadarReceiver(Block):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
+        preload()
         self.scenario, self.format, self._offset = scenario, layout, offset
         self.dimensions = {"width": width}
-        self._make = lambda: radar.RadarReceiver(
-            layout, beam, calibration, leakage_removal, noise_power=scenario.noise_power
+        self._headers = BurstReceiver(layout)
+        self._beam, self._calibration, self._removal = beam, calibration, leakage_removal
+        self._receiver = self._make()
+
+    def _make(self) -> radar.RadarReceiver:
+        return radar.RadarReceiver(
+            self.format,
+            self._beam,
+            self._calibration,
+            self._removal,
+            noise_power=self.scenario.noise_power,
         )
 
     def start(self) -> None:
@@ -71,6 +84,7 @@ class RadarReceiver(Block):
         start: np.ndarray,
         cfo: np.ndarray,
         lost: np.ndarray,
+        slip: np.ndarray,
     ) -> dict[str, np.ndarray]:
         """The echoes of the bursts that are known."""
         n = self.format.payload
@@ -78,8 +92,11 @@ class RadarReceiver(Block):
         sent = np.empty(len(time), np.int64)
         used = 0
         for b in range(len(time)):
+            if slip[b]:
+                self._sent.doubt()
             received = float(time[b] + start[b] - self.format.pulse.delay)
-            burst = self._sent.find(received, None, self._listen)
+            number = self._number(window[b], start[b], cfo[b]) if self._sent.doubtful else None
+            burst = self._sent.find(received, number, self._listen)
             if burst is None:
                 self._unknown += 1
                 continue
@@ -98,8 +115,17 @@ class RadarReceiver(Block):
             "transmit_time": np.repeat(sent[:used], n),
         }
 
+    def _number(self, window: np.ndarray, start: float, cfo: float) -> int | None:
+        """The burst's number, read from the leakage on the loudest channel."""
+        loudest = window[int(np.argmax(np.sum(np.abs(window) ** 2, axis=1)))]
+        found = self._headers.receive(loudest, Sync(float(start), float(cfo), 0.0, True)).header
+        return None if found is None else found[0]
+
     def _listen(self, seconds: float) -> list[dict[str, Any]]:
-        return self.messages("sent", seconds)
+        told = self.messages("sent", seconds)
+        self._sent.hear(told)
+        self._sent.forget(self.messages("unsent"))
+        return told
 
     def result(self) -> dict[str, Any]:
         """Bursts used, windows without one, bursts left out for lost samples, leakage and echo delay."""

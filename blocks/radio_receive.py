@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
 import numpy as np
 
-from blocks.radio.interface import Flag, Radio, RadioError, RadioTimeout
+from blocks.radio.interface import EventKind, Flag, Radio, RadioError, RadioTimeout, Received
 from blocks.runtime import Signal, Source
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 
 TAIL = 512
 """Samples behind the last slot that its burst may still arrive in."""
+IDLE_SECONDS = 0.05
+"""After so long without a burst the samples behind the last one are received."""
 SILENCE_SECONDS = 30.0
 """How long nothing may be sent before the reception ends with an error."""
 
@@ -22,18 +24,21 @@ class RadioReceive(Source):
     """Samples of all receive channels as the radio gives them, gaps by timestamps.
 
     A frame holds samples that follow on each other without a gap; its tag `time` is the tick of the first,
-    `lost` how many samples before it never came. Where the radio's time stands still until samples are asked
-    for (`Capabilities.virtual_time`), only what the port `sent` announces is received.
+    `lost` how many samples before it never came. `annotations` and `captures` are for a `SigmfRecorder`:
+    where bursts were sent, and where time goes on behind a gap. Where the radio's time stands still until
+    samples are asked for (`Capabilities.virtual_time`), only what the port `sent` announces is received.
 
     `samples`: receive so many of every channel and end, whatever is sent; the port need not be connected
     then.
 
     produces: samples (n, rx_channels) complex64
     subscribes: sent, from a RadioTransmit
+    publishes: unsent, {"time": tick} of every burst that came too late and was not sent
     """
 
     produces = {"samples": Signal("rx_channels")}
     subscribes = ("sent",)
+    publishes = ("unsent",)
 
     def __init__(
         self, radio: Radio, layout: BurstFormat, samples: int | None = None, name: str | None = None
@@ -46,30 +51,26 @@ class RadioReceive(Source):
 
     def start(self) -> None:
         """Begin to receive."""
-        self._horizon = 0
+        self._horizon = self._last = 0
         self._ended = False
         self._next: int | None = None
         self._lost = self._gaps = self._samples = 0
         self._failed: str | None = None
         self._events: Counter[str] = Counter()
+        self._announced: deque[tuple[int, int]] = deque()  # tick and number of bursts that are still to come
         self.radio.rx.start()
 
     def work(self, count: int) -> dict[str, np.ndarray] | None:
         """The next samples, or None behind the last burst."""
         while True:
-            self._hear(0.0)
-            while self._waits() and not self._ended:
-                if not self._hear(SILENCE_SECONDS):
-                    if self.stopping:
-                        return None
-                    raise RadioError(f"nothing was sent for {SILENCE_SECONDS:g} s: the reception ends")
+            self._await()
             if self._waits() or self._samples == self._most:
                 return None
             most = count
             if self._most is not None:
                 most = min(count, self._most - self._samples)
-            elif self.radio.capabilities.virtual_time and self._next is not None:
-                most = min(count, self._horizon - self._next)
+            elif self.radio.capabilities.virtual_time:  # the first sample says what time it is
+                most = 1 if self._next is None else min(count, self._horizon - self._next)
             try:
                 received = self.radio.rx.recv(most)
             except RadioTimeout as error:
@@ -78,20 +79,22 @@ class RadioReceive(Source):
                     return None
                 raise
             finally:
-                self._events.update(event.kind.value for event in self.radio.events())
+                self._listen()
             if received.samples.shape[1]:
-                break
-        lost = 0
-        if self._next is not None and received.time != self._next:
-            lost = max(received.time - self._next, 0)
-            self._gaps += 1
-            self._lost += lost
-        elif Flag.GAP in received.flags:
-            self._gaps += 1
-        self._next = received.time + received.samples.shape[1]
-        self._samples += received.samples.shape[1]
-        self.emit(time=received.time, lost=lost)
-        return {"samples": np.ascontiguousarray(received.samples.T)}
+                return self._frame(received)
+
+    def _await(self) -> None:
+        """Hear what was sent; wait for it where nothing else is left to receive."""
+        self._hear(0.0)
+        silence = 0.0
+        while self._waits() and not self._ended and not self.stopping:
+            if self._hear(IDLE_SECONDS):
+                silence = 0.0
+                continue
+            silence += IDLE_SECONDS
+            self._horizon = self._last
+            if silence > SILENCE_SECONDS:
+                raise RadioError(f"nothing was sent for {SILENCE_SECONDS:g} s: the reception ends")
 
     def _waits(self) -> bool:
         """Whether everything that was announced has been received."""
@@ -105,13 +108,54 @@ class RadioReceive(Source):
 
     def _hear(self, timeout: float) -> bool:
         """Take in what was sent; whether there was anything."""
+        if self._most is not None:
+            timeout = 0.0
         messages = self.messages("sent", timeout)
         for message in messages:
             if "end" in message:
-                self._ended = True
+                self._ended, self._horizon = True, self._last
             else:
-                self._horizon = int(message["time"]) + self.format.slot + TAIL
+                # Up to where the next burst can still be queued, and no further before it is known.
+                time = int(message["time"])
+                self._announced.append((time, int(message["number"])))
+                behind = time + self.format.slot
+                self._horizon = max(behind - self.radio.capabilities.lead, 1)
+                self._last = behind + TAIL
         return bool(messages)
+
+    def _listen(self) -> None:
+        """Count the radio's events, and tell of bursts that were not sent."""
+        for event in self.radio.events():
+            self._events[event.kind.value] += 1
+            if event.kind is EventKind.LATE and event.time is not None:
+                self._announced = deque(each for each in self._announced if each[0] != event.time)
+                self.publish("unsent", {"time": event.time})
+
+    def _frame(self, received: Received) -> dict[str, np.ndarray]:
+        """The samples, with what is to be known of them as tags."""
+        count, lost = received.samples.shape[1], 0
+        tags: dict[str, Any] = {}
+        if self._next is None or received.time != self._next or Flag.GAP in received.flags:
+            if self._next is not None:
+                lost = max(received.time - self._next, 0)
+                self._gaps += 1
+                self._lost += lost
+            tags["captures"] = [{"sample_start": self.position, "global_index": received.time}]
+        marks = []
+        while self._announced and self._announced[0][0] < received.time + count:
+            time, number = self._announced.popleft()
+            if time >= received.time:
+                at = {
+                    "sample_start": self.position + time - received.time,
+                    "sample_count": self.format.samples,
+                }
+                marks.append({**at, "label": "burst", "number": number, "tick": time})
+        if marks:
+            tags["annotations"] = marks
+        self._next = received.time + count
+        self._samples += count
+        self.emit(time=received.time, lost=lost, **tags)
+        return {"samples": np.ascontiguousarray(received.samples.T)}
 
     def finish(self) -> None:
         """Stop receiving."""

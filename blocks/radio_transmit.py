@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time as clock
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,20 @@ from blocks.runtime import Block, Count, Field, Signal
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.sent import END, SentBurst
 
-LEAD = 2
-"""Slots between the device's time and the first one that a burst may still be sent in."""
+TAIL = 512
+"""Samples behind a slot that its burst may still arrive in."""
+IDLE_SECONDS = 0.05
+"""After so long without a burst the receiver goes on to the end of the last one's `TAIL`."""
+SEND_SECONDS = 30.0
+"""How long a burst may wait for room in the radio's queue: kernels may have to be compiled further down."""
 
 
 class RadioTransmit(Block):
     """Sends one burst a slot, each at its tick, and tells over the port `sent` what left when.
 
-    A slot that cannot be reached any more (`LEAD` slots ahead of the device's time) stays silent, and the
-    burst goes into a later one.
+    A slot that cannot be reached any more stays silent, and the burst goes into a later one: the radio needs
+    `Capabilities.lead` ticks, and where its time stands still until samples are asked for, a `RadioReceive`
+    has gone on behind the last burst when nothing came for a while.
 
     consumes: samples (b, antennas, L) complex64, number (b,) int64, payload_message (b, N) uint8,
     payload_symbol (b, N) complex64
@@ -55,6 +61,7 @@ class RadioTransmit(Block):
     def start(self) -> None:
         """Nothing has been sent."""
         self._next = 0
+        self._told = 0.0  # when the last burst was announced
         self._sent = self._silent = 0
 
     def work(
@@ -63,15 +70,25 @@ class RadioTransmit(Block):
         """Queue every burst for the next slot that can be reached."""
         slot = self.format.slot
         for b in range(len(number)):
-            earliest = -(-(self.radio.now() + LEAD * slot) // slot) * slot
-            if self._sent and earliest > self._next:
-                self._silent += (earliest - self._next) // slot
-            time = max(self._next, earliest)
-            self.radio.tx.send(samples[b], time)
+            time = self._slot()
+            if self._sent:
+                self._silent += (time - self._next) // slot
+            self.radio.tx.send(samples[b], time, timeout=SEND_SECONDS)
+            self._told = clock.monotonic()
             self._next = time + slot
             self._sent += 1
             burst = SentBurst(int(number[b]), time, payload_message[b], payload_symbol[b])
             self.publish("sent", burst.to_dict())
+
+    def _slot(self) -> int:
+        """The tick of the next slot that can be reached."""
+        slot, able = self.format.slot, self.radio.capabilities
+        waits = able.virtual_time and self._sent and clock.monotonic() - self._told < IDLE_SECONDS / 2
+        if waits:  # the receiver has stopped short of the next slot
+            return self._next
+        behind = self._next + TAIL if able.virtual_time and self._sent else 0
+        earliest = max(self.radio.now() + slot, behind) + able.lead
+        return max(self._next, -(-earliest // slot) * slot)
 
     def flush(self) -> None:
         """Tell the receivers that nothing more will come."""

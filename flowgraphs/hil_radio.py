@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from blocks.radio.calibrate import calibrate, key_of
-from blocks.radio.interface import Radio
-from blocks.radio.lab import VirtualFrontEnd
+from blocks.radio.interface import Radio, RadioError
+from blocks.radio.lab import VirtualFrontEnd, soapy_driver
 from blocks.radio.registry import open_radio
 from blocks.radio.sim import SimRadio
 from isac_models.coding.repeat import Timing
@@ -54,9 +54,9 @@ class Bench:
         if "calibration" in options.without:
             return self._start(None)
         key = key_of(self.radio, self.session)
-        if options.calibration and Path(options.calibration).exists():
+        if options.calibration and Path(options.calibration).exists() and not options.calibrate:
             return self._start(load_calibration(options.calibration, key, self.layout.antennas))
-        if self.lab is None:
+        if self.lab is None and not options.calibrate:
             raise UserError(
                 "--device needs --calibration FILE.json of this device as it is set: put a reflector at "
                 "boresight and measure one with --calibrate"
@@ -82,6 +82,24 @@ class Bench:
                 options.scenario, options.file, layout.payload, timing=TIMING, bursts=AT_ONCE
             )
         return blocks.MessageSource(options.scenario, options.bursts * layout.payload)
+
+    def recorder(self) -> Any:
+        """All receive channels as they come, to a SigMF recording."""
+        import blocks
+        from blocks.runtime import Signal
+
+        options, settings = self.options, self.radio.settings()
+        carriers = settings.get("rx_frequency")
+        return blocks.SigmfRecorder(
+            options.record,
+            options.scenario,
+            field="samples",
+            signal=Signal(self.radio.capabilities.rx_channels),
+            sample_rate=float(settings["rate"]),  # type: ignore[arg-type]
+            frequency=float(carriers[0]) if isinstance(carriers, list) and carriers else None,
+            hardware=self.radio.device,
+            about={"program": "isac_hil", "seed": options.seed, "without": options.without},
+        )
 
     def truth(self, tick: int) -> tuple[bool, float]:
         """Whether there was a target in the coherence block sent at a tick, and its angle in radians."""
@@ -142,7 +160,8 @@ def _simulated(options: argparse.Namespace, layout: BurstFormat) -> tuple[Radio,
     impairments = Impairments.draw(seed, layout.antennas)
     changes: dict[str, Any] = {}
     for text in options.front_end:
-        name, equals, value = text.removeprefix("--").replace("-", "_").partition("=")
+        name, equals, value = text.removeprefix("--").partition("=")
+        name = name.replace("-", "_")
         if not equals:
             impairments = impairments.without(name.removeprefix("no_"))
             continue
@@ -175,7 +194,9 @@ def _behind(name: str, lab: Any, layout: BurstFormat) -> dict[str, Any]:
     if name == "iio":
         size = {"chunk": 2 * layout.slot, "queue": QUEUE * layout.slot}
         return {"contexts": addresses, "phase_coherent": not isinstance(lab, str), **channels, **size}
-    return {"device": addresses, **channels}
+    if isinstance(lab, str):
+        return {"args": lab, **channels} if name == "soapy" else {"args": lab}
+    return {"args": f"driver={soapy_driver()},address={addresses[0]}", **channels}
 
 
 def _ports(base: str, antennas: int) -> dict[str, list[str]]:
@@ -189,6 +210,10 @@ def _ports(base: str, antennas: int) -> dict[str, list[str]]:
 
 def _set(options: argparse.Namespace, radio: Radio) -> None:
     """Rate, carrier and gain, where they are given."""
+    if not radio.clock_locked():
+        raise RadioError(
+            f"{radio.device}: the reference clock is not locked: look at its cable, or choose another"
+        )
     if options.rate is not None:
         radio.set_rate(options.rate)
     counts = (("tx", radio.capabilities.tx_channels), ("rx", radio.capabilities.rx_channels))

@@ -9,11 +9,12 @@ from typing import Any
 import interrupts
 from blocks.runtime import Report
 from hil_radio import Bench
+from isac_models.waveform.calibration_vectors import Calibration
 from link_design import Design, artifacts_of
 from link_report import print_json, print_table
 
 RADIO = ("radio_transmit", "radio_receive", "user_synchroniser", "radar_synchroniser", "burst_receiver")
-MORE = ("burst_reference", "radar_receiver", "file_sender", "file_receiver")
+MORE = ("burst_reference", "radar_receiver", "file_sender", "file_receiver", "detection_counter")
 
 
 def show_hil(options: argparse.Namespace, report: Report, design: Design, bench: Bench) -> int:
@@ -55,6 +56,17 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
         return interrupts.STATUS
     arrived = summary.get("file_receiver", {"intact": True})
     return 0 if arrived.get("intact") else 1
+
+
+def show_calibration(options: argparse.Namespace, found: Calibration | None) -> int:
+    """Say how good a calibration is and where it was written; returns the exit status."""
+    assert found is not None
+    if not options.quiet:
+        print(
+            f"Calibration: {found.transmit.size} chains each way, standard error {found.error:.4f}, "
+            f"second reflector {found.residual:.4f} of the first; written to {options.calibration}"
+        )
+    return 0
 
 
 def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:

@@ -71,6 +71,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "and keep it there (default: measure one, keep nothing)",
     )
     radio.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="measure the calibration now, write it to --calibration FILE.json and leave; a reflector "
+        "stands at boresight, and nothing else as strong",
+    )
+    radio.add_argument(
         "--without",
         action="append",
         choices=CONTROLS,
@@ -103,6 +109,8 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("--coherence: a burst is one coherence block, its payload says how long that is")
     if options.file is None and options.out is not None:
         raise UserError("--out needs --file: random messages are no file")
+    if options.calibrate and (options.calibration is None or "calibration" in options.without):
+        raise UserError("--calibrate needs --calibration FILE.json, to write to")
     if options.file is not None and options.bursts is not None:
         raise UserError("--file and --bursts: a file takes as many bursts as it needs")
     if options.device is not None and options.front_end:

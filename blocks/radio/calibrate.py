@@ -15,7 +15,7 @@ from isac_models.scenario import Scenario
 from isac_models.waveform import header
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import PILOT_REPEATS, Calibration, CalibrationEstimator
-from isac_models.waveform.finder import BurstFinder
+from isac_models.waveform.finder import BurstFinder, FoundBurst
 
 BURSTS = 24
 LEVEL = 10**-1.2
@@ -42,33 +42,38 @@ def calibrate(
     random = np.random.default_rng(bursts)
     symbols = Constellation(scenario.order).points[random.integers(scenario.order, size=layout.payload)]
     sent = header.encode(0, 0)
-    beam = np.full(k, np.sqrt(scenario.transmit_energy / k))
-    x = layout.assemble(symbols, sent, beam)
-    x[:, layout.orthogonal_at] *= np.sqrt(scenario.transmit_energy)
-    scale = np.sqrt(LEVEL * layout.samples_per_symbol / scenario.transmit_energy)
-    samples = (scale * layout.modulate(x)).astype(np.complex64)
+    # Orthogonal beams in turns: with chains of unknown phase, any single one may have a null at boresight.
+    scale = np.sqrt(LEVEL * layout.samples_per_symbol)
+    samples = [
+        (scale * layout.modulate(layout.assemble(symbols, sent, beam))).astype(np.complex64)
+        for beam in layout.orthogonal[:, :k].T
+    ]
     estimator, finder = CalibrationEstimator(layout), BurstFinder(layout, k)
     radio.rx.start()
     first = -(-(radio.now() + radio.capabilities.lead) // layout.slot) * layout.slot + layout.slot
-    found, number, deadline = 0, 0, clock.monotonic() + SECONDS
+    bursts_found: list[FoundBurst] = []
+    number, deadline = 0, clock.monotonic() + SECONDS
     received = radio.rx.recv(1)
-    while found < bursts and clock.monotonic() < deadline:
+    while len(bursts_found) < bursts and clock.monotonic() < deadline:
         # A few ahead of what has been received: a queue need not hold them all.
-        while number < found + 8 and number < 2 * bursts:
-            radio.tx.send(samples, first + number * layout.slot)
+        while number < len(bursts_found) + 8 and number < 2 * bursts:
+            radio.tx.send(samples[number % k], first + number * layout.slot)
             number += 1
         received = radio.rx.recv(layout.slot, TIMEOUT)
-        for burst in finder.push(received.samples[:k], received.time):
-            if burst.sync.detected and not burst.lost:
-                estimator.add(burst.window, burst.sync.start, burst.sync.cfo, symbols, sent)
-                found += 1
+        found = finder.push(received.samples[:k], received.time)
+        bursts_found += [burst for burst in found if burst.sync.detected and not burst.lost]
         if received.time > first + (2 * bursts + 4) * layout.slot:
             break
-    if found < bursts:
+    if len(bursts_found) < bursts:
         raise RadioError(
-            f"calibration: {found} of {bursts} bursts were received: look at antennas, gain and reflector"
+            f"calibration: {len(bursts_found)} of {bursts} bursts came back: look at gain and reflector"
         )
     end = first + number * layout.slot
     while received.time + received.samples.shape[1] < end:  # what is still on its way
         received = radio.rx.recv(layout.slot, TIMEOUT)
+    # One clock for both directions: bursts come the same time after they were sent, whatever the beam.
+    places = np.array([(one.time + one.sync.start - first) % layout.slot for one in bursts_found])
+    common = float(np.median(places))
+    for one, place in zip(bursts_found, places, strict=True):
+        estimator.add(one.window, one.sync.start + common - place, one.sync.cfo)
     return estimator.estimate(key)

@@ -30,8 +30,6 @@ from blocks.radio.interface import (
     RadioError,
     RadioTimeout,
     Received,
-    Receiver,
-    Transmitter,
     check_samples,
 )
 from blocks.radio.timeline import Timeline
@@ -41,7 +39,7 @@ RETRY = 0.1  # seconds between attempts to reach a context that is gone
 
 
 class IioRadio(IioSettings):
-    """The contexts at `contexts` (URIs as ip:192.168.2.1, or pyadi-iio devices), side by side as one radio.
+    """The `contexts` (URIs, with commas or as a list, or pyadi-iio devices), side by side as one radio.
 
     Channels are counted through: 2k and 2k + 1 belong to context k. `tx_channels`, `rx_channels`: how many
     are used (None: all). A context's carriers and its rate are those of both its channels.
@@ -58,7 +56,7 @@ class IioRadio(IioSettings):
 
     def __init__(
         self,
-        contexts: Sequence[object],
+        contexts: str | Sequence[object],
         *,
         tx_channels: int | None = None,
         rx_channels: int | None = None,
@@ -70,11 +68,10 @@ class IioRadio(IioSettings):
         phase_coherent: bool = False,
         virtual_time: bool | None = None,
     ) -> None:
-        uris = [getattr(each, "uri", each) for each in ([] if isinstance(contexts, str) else contexts)]
+        named = contexts.split(",") if isinstance(contexts, str) else contexts
+        uris = [getattr(each, "uri", each) for each in named]
         if not uris or not all(isinstance(uri, str) and uri for uri in uris):
-            raise RadioError(
-                "contexts is a list of URIs, such as ['ip:192.168.2.1'], or of pyadi-iio devices"
-            )
+            raise RadioError("contexts is a list of URIs such as ip:192.168.2.1, or of pyadi-iio devices")
         self._ahead = -(-(2 * chunk if ahead is None else ahead) // max(chunk, 1)) * chunk
         if not 64 <= chunk <= 1 << 20 or self._ahead < chunk or not 1 <= buffers <= 64:
             raise RadioError(
@@ -116,7 +113,6 @@ class IioRadio(IioSettings):
         self._renew = True  # the streams have to be opened
         self._waiters = 0
         self._hungry = False  # somebody waits, and what there is is not enough
-        self.tx, self.rx = _Transmitter(self), _Receiver(self)
         self._thread = threading.Thread(target=self._serve, name="iio-radio", daemon=True)
         self._thread.start()
 
@@ -312,32 +308,3 @@ class IioRadio(IioSettings):
             self._lock.notify_all()
         self._array.push(levels)
         return True
-
-
-class _Transmitter(Transmitter):
-    def __init__(self, radio: IioRadio) -> None:
-        self._radio = radio
-
-    def send(
-        self,
-        samples: np.ndarray,
-        time: int | None = None,
-        start_of_burst: bool = True,
-        end_of_burst: bool = True,
-        timeout: float = TIMEOUT,
-    ) -> None:
-        self._radio.send(samples, time, start_of_burst, end_of_burst, timeout)
-
-
-class _Receiver(Receiver):
-    def __init__(self, radio: IioRadio) -> None:
-        self._radio = radio
-
-    def start(self, time: int | None = None, n: int | None = None) -> None:
-        self._radio.start(time, n)
-
-    def recv(self, most: int = 65536, timeout: float = TIMEOUT) -> Received:
-        return self._radio.recv(most, timeout)
-
-    def stop(self) -> None:
-        self._radio.stop()

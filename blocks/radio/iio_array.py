@@ -78,7 +78,8 @@ class IioArray:
             if direction == "rx":
                 self._units[k].hold_gain(place)
             self._units[k].set_gain(direction, place, self._gains[direction, channel])
-            self._units[k].set_frequency(direction, self._frequencies[direction, channel])
+            if self._units[k].frequency(direction) != self._frequencies[direction, channel]:
+                self._units[k].set_frequency(direction, self._frequencies[direction, channel])
 
     # Streams, each of which raises RadioError ---------------------------------------------------
 

@@ -6,13 +6,15 @@ import math
 from collections.abc import Mapping
 
 from blocks.radio.iio_array import IioArray
-from blocks.radio.interface import Direction, Radio, RadioError, check_channel
+from blocks.radio.interface import Direction, RadioError, check_channel
+from blocks.radio.software import PlainRadio
 
 
-class IioSettings(Radio):
+class IioSettings(PlainRadio):
     """The half of a radio that sets its `array`; `_closing` ends it."""
 
     def __init__(self, array: IioArray) -> None:
+        super().__init__()
         self._array = array
         self._closing = False
         self.device = f"iio:{array.uris[0]}"

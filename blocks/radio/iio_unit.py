@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
 from collections.abc import Iterator
@@ -57,6 +58,10 @@ def decode(data: bytearray, channels: int) -> Levels:
 def reason(error: OSError) -> str:
     """What an error of libiio says."""
     number = abs(error.errno or 0)
+    if number in (errno.EPIPE, errno.EIO):
+        return "the connection ended, or the other side does not speak IIO"
+    if number == errno.ETIMEDOUT:
+        return "no answer in time"
     return os.strerror(number) if number else str(error)
 
 

@@ -52,23 +52,31 @@ class VirtualFrontEnd:
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         (self._folder / "scenario.json").write_text(json.dumps(scenario.to_dict()))
-        address = {"zmq": f"zmq:ipc://{self._folder}", "iio": "127.0.0.1:0"}.get(protocol, "")
+        address = {
+            "zmq": f"zmq:ipc://{self._folder}",
+            "iio": "iio:127.0.0.1:0",
+            "stream": "stream:127.0.0.1:0",
+        }.get(protocol, "")
         arguments = [
             *("--protocol", protocol, *(("--address", address) if address else ())),
             *("--control", f"ipc://{self._folder}/control", "--scene", scene, "--until-eof"),
             *("--scenario", str(self._folder / "scenario.json"), "--seed", str(seed)),
             *options,
         ]
-        # One thread for its linear algebra: the link wants a core as well.
-        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        with (self._folder / "stderr").open("wb") as said:
+        with (self._folder / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", PROGRAM, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=stderr,
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **threads},
+                # One thread for its linear algebra: the link wants a core as well.
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "OMP_NUM_THREADS": "1",
+                    "OPENBLAS_NUM_THREADS": "1",
+                },
             )
         self._truth: dict[int, dict[str, Any]] = {}
         try:
@@ -150,3 +158,22 @@ class VirtualFrontEnd:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def soapy_driver() -> str:
+    """Build the SoapySDR driver that the virtual front end is reached by, and let SoapySDR find it; its name.
+
+    Raises RadioError where the compiler, SoapySDR or its headers are missing.
+    """
+    folder = ROOT / "out" / "soapy"
+    sources = [*(ROOT / "tests/hil/soapy_driver").glob("*.[ch]pp")]
+    library = folder / "libisacstream.so"
+    if not library.exists() or library.stat().st_mtime < max(source.stat().st_mtime for source in sources):
+        command = [sys.executable, "-m", "tests.hil.soapy_driver.build", str(folder)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            raise RadioError(f"the SoapySDR driver of the virtual front end cannot be built: {said}")
+    others = os.environ.get("SOAPY_SDR_PLUGIN_PATH", "").split(":")
+    os.environ["SOAPY_SDR_PLUGIN_PATH"] = ":".join(dict.fromkeys([str(folder), *filter(None, others)]))
+    return "isacstream"

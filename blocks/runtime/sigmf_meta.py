@@ -68,14 +68,13 @@ def validate(values: dict[str, Any]) -> None:
     """Check metadata by the `sigmf` library. Raises ValueError that says in one line what is wrong."""
     try:
         import sigmf
-        from jsonschema.exceptions import ValidationError
     except ImportError:
         raise UserError("SigMF recordings need the sigmf library: pip install sigmf") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             sigmf.SigMFFile(metadata=values).validate()
-        except ValidationError as error:
+        except sigmf.validate.jsonschema.exceptions.ValidationError as error:
             raise ValueError(f"{error.json_path}: {' '.join(error.message.split())[:160]}") from None
         except (sigmf.error.SigMFError, AttributeError, KeyError, TypeError, IndexError) as error:
             raise ValueError(f"{type(error).__name__}: {' '.join(str(error).split())[:160]}") from None

@@ -9,8 +9,8 @@ the kernel alone, so an inlined function from elsewhere would go stale unnoticed
 kernel that takes its vectors from there says so (``uses=lanes``), and the cache is keyed by both files.
 """
 
-LINK = ("philox", "propagation", "matched_filter")
-"""What a link without networks runs."""
+LINK = ("philox", "propagation", "matched_filter", "pulse", "preamble", "phase", "bursts")
+"""What a link without networks runs, simulated or over a radio."""
 MODULES = (
     "philox",
     "propagation",
@@ -24,4 +24,7 @@ MODULES = (
     "sectors",
     "dictionary",
     "pulse",
+    "preamble",
+    "phase",
+    "bursts",
 )

@@ -1,1 +1,10 @@
 """The waveform that a radio needs: pulses, bursts, synchronisation, pilots, leakage."""
+
+from __future__ import annotations
+
+
+def preload() -> None:
+    """Load the compiled kernels now: no stream waits for them, and processes made later inherit them."""
+    from isac_models.kernels import bursts, phase, preamble, pulse
+
+    _ = bursts, phase, preamble, pulse

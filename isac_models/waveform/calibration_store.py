@@ -16,7 +16,7 @@ from isac_models.waveform.calibration_vectors import Calibration
 
 FORMAT = "isac-calibration-1"
 LARGEST_FILE = 1 << 20
-AGAIN = "measure it again: put the reflector at boresight and leave --calibration to name a new file"
+AGAIN = "measure it again: put the reflector at boresight, --calibrate"
 
 
 def save_calibration(path: str | Path, calibration: Calibration) -> None:

@@ -7,8 +7,9 @@ of the positions: rank one, and its singular vectors are the chains, each up to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,17 @@ from numpy.typing import NDArray
 
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
-from isac_models.waveform.leakage import EDGE, LeakageEstimator
+from isac_models.waveform.leakage import EDGE
 from isac_models.waveform.pulse import fractional_delay
 
 Values = NDArray[Any]
 
 PILOT_REPEATS = 8
 """Of the orthogonal pilots in a burst for calibration: fewer do not tell leakage and reflector apart."""
+FITTED = 3
+"""Bursts that the delays are fitted to."""
+MOST_BEFORE = 8
+"""Samples by which the starts may be too late, and half of one by which they may be too early."""
 LARGEST_RESIDUAL = 0.1
 """Second singular value over the first above which there was no one reflector at boresight."""
 
@@ -52,7 +57,7 @@ class Calibration:
 class CalibrationEstimator:
     """Takes bursts that a reflector at boresight has returned, unequalised, pilots `PILOT_REPEATS` times.
 
-    All of them carry the same beam v, header and payload, which only serve to find leakage and delay.
+    Header and payload do not matter, and beams may change: nothing but the pilots is looked at.
     """
 
     def __init__(self, layout: BurstFormat, max_delay: float = 12.0) -> None:
@@ -60,28 +65,20 @@ class CalibrationEstimator:
             raise UserError(
                 f"calibration needs pilots repeated {PILOT_REPEATS} times, not {layout.pilot_repeats}"
             )
-        self.format = layout
-        self._estimator = LeakageEstimator(layout, max_delay)
+        self.format, self.max_delay = layout, max_delay
         self._bursts: list[tuple[Values, float]] = []
-        self._profile = np.zeros(self._estimator.grid.size)
-        self._stream: Values = np.zeros(0)
 
-    def add(self, window: Values, start: float, cfo: float, symbols: Values, header: Values) -> None:
-        """One burst's samples (K, L), as in `RadarReceiver.receive`.
+    def add(self, window: Values, start: float, cfo: float) -> None:
+        """One burst's samples (K, L): symbol 0 at `start` samples, `cfo` in cycles a sample.
 
+        The starts of all bursts are wrong by the same, if at all: transmitter and receiver share their clock.
         Raises UserError for samples that are not finite numbers.
         """
-        form = self.format
         if not np.isfinite(np.vdot(window, window).real):
             raise UserError(
                 "the window contains values that are not finite numbers; look at the radio's samples"
             )
         y = window * np.exp(-2j * np.pi * cfo * (np.arange(window.shape[1]) - start))
-        self._stream = np.zeros(form.symbols, np.complex128)
-        self._stream[form.header_at], self._stream[form.payload_at] = header, symbols
-        self._stream[form.phase_at] = form.phase_pilots
-        found = self._estimator.correlate(y, start, self._stream)
-        self._profile += self._estimator.profile(found, self._profile)
         self._bursts.append((y, start))
 
     def estimate(self, key: Mapping[str, Any] | None = None) -> Calibration:
@@ -91,15 +88,11 @@ class CalibrationEstimator:
         """
         if not self._bursts:
             raise UserError("calibration: no burst was received; is the front end there, and its gain right?")
-        delay = self._estimator.peak(self._profile)
-        known = [self._estimator.correlate(y, start, self._stream) for y, start in self._bursts]
-        for _ in range(2):  # an error of the delay turns into one of c, whatever the number of bursts
-            delay += float(np.mean([self._estimator.later(found, delay) for found in known]))
+        shift, delay = self._delays()
         first: Values | None = None
         responses = []
-        for (y, start), found in zip(self._bursts, known, strict=True):
-            one = self._estimator.separate(found, delay, y.shape[1])
-            leakage, response = self._responses(y, start - one.early, delay)
+        for y, start in self._bursts:
+            leakage, response, _ = self._fit(y, start + shift, delay)
             first = leakage if first is None else first
             turn = np.vdot(leakage, first)
             responses.append(response * (turn / max(float(abs(turn)), 1e-30)))
@@ -121,23 +114,56 @@ class CalibrationEstimator:
             key=dict(key or {}),
         )
 
-    def _responses(self, y: Values, start: float, delay: float) -> tuple[Values, Values]:
-        """Leakage and reflector (K, K): least squares over the samples of the orthogonal pilots."""
+    def _delays(self) -> tuple[float, float]:
+        """Where the leakage begins, against the starts that were given, and the reflector's delay behind it.
+
+        Both amplitudes are eliminated by least squares, what is left is smallest at the right delays
+        (variable projection: Golub and Pereyra, SIAM J. Numer. Anal., 1973). A few bursts are enough.
+        """
+        from scipy.optimize import minimize
+
+        some = self._bursts[:: max(1, len(self._bursts) // FITTED)][:FITTED]
+        power = sum(float(np.vdot(y, y).real) for y, _ in some)
+
+        def left(place: Sequence[float] | Values) -> float:
+            shift, behind = float(place[0]), float(place[1])
+            if not -MOST_BEFORE - 1 <= shift <= 0.5 or not 0.5 <= behind <= self.max_delay + 1:
+                return 1.0
+            return sum(self._fit(y, start + shift, behind)[2] for y, start in some) / power
+
+        # A strong reflector may be what the starts belong to: the leakage is then looked for before it.
+        behind = [(0.0, float(d)) for d in np.arange(1, self.max_delay + 0.25, 0.5)]
+        before = [(-float(d), float(d)) for d in np.arange(1, MOST_BEFORE + 0.25, 0.5)]
+        coarse = min([*behind, *before], key=left)
+        fine = {"xatol": 1e-4, "fatol": 1e-12, "maxiter": 100}
+        found = minimize(left, coarse, method="Nelder-Mead", options=fine)
+        return float(found.x[0]), float(found.x[1])
+
+    def _fit(self, y: Values, start: float, delay: float) -> tuple[Values, Values, float]:
+        """Least squares over the samples of the orthogonal pilots: leakage, reflector (K, K), energy left."""
         form, o = self.format, self.format.samples_per_symbol
         low = int(np.ceil(start)) + (int(form.orthogonal_at[0]) + EDGE) * o
         high = int(np.ceil(start)) + (int(form.orthogonal_at[-1]) - EDGE) * o
-        columns = np.vstack([self._pilots(start + d, low, high) for d in (0.0, delay)])
-        solution = np.linalg.lstsq(columns.T, y[:, low:high].T, rcond=None)[0].T
-        return solution[:, : form.antennas], solution[:, form.antennas :]
+        columns = np.vstack([self._pilots(start + d, low, high) for d in (0.0, delay)]).T
+        seen = y[:, low:high].T
+        solution = np.linalg.lstsq(columns, seen, rcond=None)[0]
+        rest = seen - columns @ solution
+        k = form.antennas
+        return solution[:k].T, solution[k:].T, float(np.vdot(rest, rest).real)
+
+    @cached_property
+    def _shaped(self) -> Values:
+        """Every antenna's pilots as they were sent, symbol 0 of them at `pulse.delay`: (K, n)."""
+        form = self.format
+        return form.pulse.shape(form.orthogonal)
 
     def _pilots(self, start: float, low: int, high: int) -> Values:
-        """Samples low … high - 1 of every antenna's pilots, symbol 0 of the burst at `start`: (K, n)."""
-        from scipy.signal import upfirdn
+        """Samples low … high - 1 of every antenna's pilots, symbol 0 of the burst at `start`: (K, n).
 
-        form, pulse = self.format, self.format.pulse
+        They were shaped at whole samples and delayed then: see `LeakageEstimator`.
+        """
+        form = self.format
         begin = start + int(form.orthogonal_at[0]) * form.samples_per_symbol
         whole = int(np.floor(begin))
-        # Shaped at whole samples, as they were sent, and then delayed: see `LeakageEstimator`.
-        shaped = upfirdn(pulse.taps(), form.orthogonal, up=form.samples_per_symbol, axis=1)
-        zero = whole - pulse.delay
-        return np.asarray(fractional_delay(shaped, begin - whole)[:, low - zero : high - zero])
+        zero = whole - form.pulse.delay
+        return fractional_delay(self._shaped, begin - whole)[:, low - zero : high - zero]

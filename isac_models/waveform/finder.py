@@ -29,8 +29,9 @@ STRICT = 1e-9
 class FoundBurst:
     """One burst's samples: window (C, W) from tick `time` on, symbol 0 at `sync.start` in it.
 
-    `lost` of the window's samples never came and are zero. `slip` is by how many samples, modulo a slot,
-    the burst came away from where the burst clock expected it, drift apart: samples lost without a word.
+    `lost` of the window's samples never came and are zero, or the burst clock was wrong, and all of them
+    are. `slip` is by how many samples, modulo a slot, the burst came away from where the burst clock
+    expected it, drift apart: samples lost without a word.
     """
 
     window: Values
@@ -44,9 +45,9 @@ class BurstFinder:
     """Cuts a stream of samples (C, n) into bursts.
 
     Without a burst clock it searches for preambles; with one it cuts a window where the next burst is due,
-    slot after slot, found or not (a faded burst is a burst), and follows delay and CFO with an alpha-beta
-    filter. Time may jump: what is missing is filled with zeros and counted; a jump back, or by more than
-    `longest_gap` samples, is a restart, and the search begins again.
+    slot after slot, found or not (a faded burst is a burst, and given once the next one says so), and
+    follows delay and CFO with an alpha-beta filter. Time may jump: what is missing is filled with zeros and
+    counted; a jump back, or by more than `longest_gap` samples, is a restart, and the search begins again.
     """
 
     def __init__(
@@ -63,7 +64,10 @@ class BurstFinder:
         """Samples from a window's beginning to symbol 0."""
         self.width = layout.samples + 2 * MARGIN
         """Samples of a window."""
-        self._buffer = np.zeros((channels, 0), np.complex64)
+        self._waiting: list[FoundBurst] = []
+        self._store = np.zeros((channels, 0), np.complex64)
+        self._low = 0  # where in the store the buffer begins
+        self._buffer = self._store[:, :0]
         self._holes: list[tuple[int, int]] = []  # ticks [from, to) that never came
         self._base: int | None = None  # tick of the buffer's first sample
         self._forget()
@@ -78,10 +82,20 @@ class BurstFinder:
     def push(self, samples: Values, time: int) -> list[FoundBurst]:
         """Take samples (C, n), the first at tick `time`; returns the bursts that are complete now."""
         self._append(samples, time)
-        bursts = []
+        bursts: list[FoundBurst] = []
         while (burst := self._next()) is not None:
-            bursts.append(burst)
+            bursts += self._settle(burst)
         return bursts
+
+    def _settle(self, burst: FoundBurst) -> list[FoundBurst]:
+        """Bursts that were not found wait for the next one that is: faded, or cut in the wrong place?"""
+        if not burst.sync.detected and len(self._waiting) < GIVE_UP:
+            self._waiting.append(burst)
+            return []
+        waiting, self._waiting = self._waiting, []
+        if burst.slip or not burst.sync.detected:
+            waiting = [replace(one, lost=self.width) for one in waiting]
+        return [*waiting, burst]
 
     def _append(self, samples: Values, time: int) -> None:
         end = None if self._base is None else self._base + self._buffer.shape[1]
@@ -92,12 +106,29 @@ class BurstFinder:
             self._buffer = self._buffer[:, :0]
         if self._base is None or end is None:
             self._base = end = time
-        parts = [self._buffer, samples]
         if time > end:
             self.lost += time - end
             self._holes.append((end, time))
-            parts.insert(1, np.zeros((self.channels, time - end), np.complex64))
-        self._buffer = np.concatenate(parts, axis=1)
+        held, gap = self._buffer.shape[1], time - end
+        self._reserve(held + gap + samples.shape[1])
+        low = self._low + held
+        self._store[:, low : low + gap] = 0
+        self._store[:, low + gap : low + gap + samples.shape[1]] = samples
+        self._buffer = self._store[:, self._low : low + gap + samples.shape[1]]
+
+    def _reserve(self, size: int) -> None:
+        """Make room for `size` samples from the buffer's first on; what it holds moves only if it has to."""
+        held = self._buffer.shape[1]
+        if not held:
+            self._low = 0
+        if self._low + size <= self._store.shape[1]:
+            return
+        store = self._store
+        if 2 * size > store.shape[1]:
+            store = np.empty((self.channels, 4 * size), np.complex64)
+        store[:, :held] = self._buffer.copy() if store is self._store else self._buffer
+        self._store, self._low = store, 0
+        self._buffer = store[:, :held]
 
     def _next(self) -> FoundBurst | None:
         """The next burst, if all of its samples are there."""
@@ -128,7 +159,7 @@ class BurstFinder:
     def _follow(self, window: Values, predicted: Sync) -> Sync:
         """Where the burst is, found or predicted; brings the burst clock forward by one slot."""
         assert self._due is not None
-        sync = refine(window, self.format, predicted)
+        sync = self._trusted(refine(window, self.format, predicted))
         if sync.detected:
             self.found += 1
             self._misses = self._unsearched = 0
@@ -147,6 +178,15 @@ class BurstFinder:
         if self._misses >= GIVE_UP:
             self._forget()
         return sync
+
+    def _trusted(self, sync: Sync) -> Sync:
+        """A detection only where the channels would do if all of them carried the same.
+
+        The metric counts channels as independent, as noise is. A burst at another place than the one looked
+        at is not: through one transmitter it looks the same on all of them.
+        """
+        enough = sync.metric >= self.channels * -np.log(STRICT)
+        return sync if enough or self.channels == 1 else replace(sync, detected=False)
 
     def _acquire(self) -> bool:
         """Look for a preamble in all that is there; True once there is a burst clock."""
@@ -180,7 +220,9 @@ class BurstFinder:
         if low + need > self._base + self._buffer.shape[1]:
             return None
         part = self._buffer[:, low - self._base : low - self._base + need]
-        sync = synchronise(part, self.format, STRICT, self._head, self._head + self.format.slot)
+        sync = self._trusted(
+            synchronise(part, self.format, STRICT, self._head, self._head + self.format.slot)
+        )
         if not sync.detected:
             return 0
         half = self.format.slot // 2
@@ -198,6 +240,7 @@ class BurstFinder:
         assert self._base is not None
         cut = min(max(tick - self._base, 0), self._buffer.shape[1])
         self._buffer = self._buffer[:, cut:]
+        self._low += cut
         self._base += cut
         self._holes = [hole for hole in self._holes if hole[1] > self._base]
 
@@ -205,6 +248,8 @@ class BurstFinder:
         """The bursts whose samples are not all there at the end of the stream: padded with zeros."""
         if self._base is None:
             return []
-        return self.push(
+        bursts = self.push(
             np.zeros((self.channels, self.width), np.complex64), self._base + self._buffer.shape[1]
         )
+        bursts, self._waiting = bursts + self._waiting, []
+        return bursts

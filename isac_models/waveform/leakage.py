@@ -9,6 +9,8 @@ them in between.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,17 @@ HALF = 12
 """Lags to either side that the interpolation of a correlation looks at."""
 STEP = 0.25
 """Of the grid of echo delays, in samples."""
+
+
+AT_ONCE = 8
+"""Channels that the kernels take at a time: other numbers of them run through the plain form."""
+
+
+@cache
+def _kernels() -> ModuleType:
+    from isac_models.kernels import bursts  # here, because it imports numba
+
+    return bursts
 
 
 @dataclass(frozen=True)
@@ -56,62 +69,101 @@ class LeakageEstimator:
         self.grid: Values = np.arange(1.0, max_delay + STEP / 2, STEP)
         """Echo delays that are looked at, (D,)."""
         self._lags = np.arange(-HALF - 1, int(np.ceil(max_delay)) + HALF + 3)
+        self._sign = 1 - 2 * (self._lags % 2)
+        self._turn_cos, self._turn_sin = (f(np.pi / HALF * self._lags) for f in (np.cos, np.sin))
         self._first = int(layout.header_at[0]) + EDGE
         """First symbol of the segment that is fitted; its last is the burst's."""
+        self._taps = layout.pulse.taps().astype(np.float32)
 
     def _weights(self, delay: Values | float) -> Values:
-        """(…, lags): s(t - delay) = Σ w_j s(t - lag_j)."""
-        t = self._lags - np.asarray(delay)[..., None]
-        turn = np.pi * t / HALF
-        window = 0.42 + 0.5 * np.cos(turn) + 0.08 * np.cos(2 * turn)  # Blackman's
-        return np.asarray(np.sinc(t) * np.where(np.abs(t) < HALF, window, 0))
+        """(…, lags): s(t - delay) = Σ w_j s(t - lag_j), a sinc under Blackman's window."""
+        delay = np.asarray(delay, np.float64)[..., None]
+        t = self._lags - delay
+        at = np.abs(t) < 1e-12
+        sinc = np.where(at, 1, -self._sign * np.sin(np.pi * delay) / (np.pi * np.where(at, 1, t)))
+        turn = self._turn_cos * np.cos(np.pi / HALF * delay) + self._turn_sin * np.sin(np.pi / HALF * delay)
+        return np.asarray(sinc * np.where(np.abs(t) < HALF, 0.34 + turn * (0.5 + 0.16 * turn), 0))
 
-    def _columns(self, fraction: float) -> Values:
-        """(2 + D, lags): s at `fraction`, its derivative by the delay, and the echo at every grid delay."""
-        return np.vstack([self._pair(fraction), self._weights(fraction + self.grid)])
-
-    def _pair(self, delay: float) -> Values:
-        """(2, lags): s at a delay, and its derivative by it."""
+    def _columns(self, fraction: float, delays: Values) -> Values:
+        """(2 + D, lags): s at `fraction`, its derivative by the delay, and the echo at each of the delays."""
         step = 1e-3
-        at, later, earlier = self._weights(delay + np.array([0.0, step, -step]))
-        return np.stack([at, (later - earlier) / (2 * step)])
+        weights = self._weights(fraction + np.concatenate([[0.0, step, -step], delays]))
+        weights[2] = (weights[1] - weights[2]) / (2 * step)
+        weights[1] = weights[0]
+        return weights[1:]
 
     def correlate(self, window: Values, start: float, symbols: Values) -> Correlations:
-        """What the fits need of a window (K, L): symbols (S,) of the burst, 0 where the pilots stand."""
+        """What the fits need of a window (K, L): symbols (S,) of the burst, 0 where the pilots stand.
+
+        complex64 runs through the compiled kernels, any other precision through the plain form.
+        """
+        form = self.format
+        whole = int(np.floor(start))
+        first = whole + self._first * form.samples_per_symbol
+        last = whole + (form.symbols - 1) * form.samples_per_symbol + form.pulse.delay
+        span = first, min(last, window.shape[1])
+        if window.dtype == np.complex64 and window.shape[0] % AT_ONCE == 0 and self._lags.size % 4 == 0:
+            return self._correlate(window, start, symbols, span)
+        return self._correlate_plain(window, start, symbols, span)
+
+    def _room(self, window: Values, start: float) -> tuple[int, int]:
+        """Room before the waveform in `padded`, and where sample 0 of the window lies there."""
+        pad = window.shape[1] + int(self._lags[-1])
+        return pad, pad - (int(np.floor(start)) - self.format.pulse.delay)
+
+    def _correlate_plain(
+        self, window: Values, start: float, symbols: Values, span: tuple[int, int]
+    ) -> Correlations:
         from scipy.signal import upfirdn
 
-        form, pulse = self.format, self.format.pulse
-        whole = int(np.floor(start))
-        s = upfirdn(pulse.taps(), symbols, up=form.samples_per_symbol)
-        first = whole + self._first * form.samples_per_symbol
-        last = min(whole + (form.symbols - 1) * form.samples_per_symbol + pulse.delay, window.shape[1])
-        pad = window.shape[1] + int(self._lags[-1])
+        form = self.format
+        pad, zero = self._room(window, start)
+        s = upfirdn(form.pulse.taps(), symbols, up=form.samples_per_symbol)
         padded = np.zeros(s.size + 2 * pad, np.complex128)
         padded[pad : pad + s.size] = s
-        zero = pad - (whole - pulse.delay)  # where sample 0 of the window lies in `padded`
+        first, last = span
         rows = sliding_window_view(padded, last - first)[zero + first - self._lags]
         given = window[:, first:last] @ rows.conj().T.astype(window.dtype)
+        planes = np.stack([padded.real, padded.imag])
         inner = rows.conj() @ rows.T
-        return Correlations(given.astype(np.complex128), inner, padded, zero, start - whole)
+        return Correlations(given.astype(np.complex128), inner, planes, zero, start - np.floor(start))
+
+    def _correlate(
+        self, window: Values, start: float, symbols: Values, span: tuple[int, int]
+    ) -> Correlations:
+        form, count = self.format, self._lags.size
+        pad, zero = self._room(window, start)
+        planes = np.zeros((2, form.samples + 2 * pad), np.float32)
+        parts = np.stack([symbols.real, symbols.imag]).astype(np.float32)
+        _kernels().shape(planes, parts, self._taps, form.samples_per_symbol, pad)
+        rows = np.ascontiguousarray(window.T).view(np.float32)
+        given = np.empty((count, rows.shape[1]), np.float32)
+        at = zero - int(self._lags[0])
+        _kernels().correlate(given, rows, planes, *span, at)
+        products = np.empty((2, count, count))
+        _kernels().inner(products, planes, *span, at)
+        inner = products[0] + 1j * products[1]
+        found = given.view(np.complex64).astype(np.complex128).T
+        return Correlations(found, inner, planes, zero, start - np.floor(start))
 
     def profile(self, found: Correlations, before: Values | float = 0.0) -> Values:
         """Energy that an echo at each delay of the grid explains beside the leakage, all channels: (D,).
 
-        Delays count from the leakage, whose place is told best where the echo is known: `before` is the sum
+        Delays count from the leakage, whose place is told best where the echo's is known: `before` is the sum
         of earlier bursts' profiles.
         """
         rough = self.peak(before + self._profile(found, 0.0))
         return self._profile(found, self._early(found, rough))
 
     def _profile(self, found: Correlations, early: float) -> Values:
-        columns = self._columns(found.fraction - early)
-        given = found.given @ columns.T  # (K, 2 + D); the columns are real
-        inner = columns @ found.inner @ columns.T
-        known = inner[:2, :2]
-        mixed = np.linalg.solve(known, inner[:2, 2:])  # (2, D)
-        left = given[:, 2:] - given[:, :2] @ mixed.conj()
-        energy = np.real(np.diag(inner)[2:] - np.einsum("id,id->d", inner[:2, 2:].conj(), mixed))
-        return np.asarray(np.sum(np.abs(left) ** 2, axis=0) / energy)
+        columns = self._columns(found.fraction - early, self.grid)
+        given = _combined(columns, found.given)  # (2 + D, K); the columns are real
+        two = (columns[:2] @ found.inner) @ columns.T
+        own = np.sum((columns[2:] @ found.inner.real) * columns[2:], axis=1)
+        mixed = np.linalg.solve(two[:, :2], two[:, 2:])  # (2, D)
+        left = given[2:] - mixed.conj().T @ given[:2]
+        energy = own - np.sum((two[:, 2:].conj() * mixed).real, axis=0)
+        return np.asarray(np.sum(left.real**2 + left.imag**2, axis=1) / energy)
 
     def peak(self, profile: Values) -> float:
         """Delay at which a profile (D,) is largest, between grid points by a parabola."""
@@ -123,51 +175,67 @@ class LeakageEstimator:
         shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
         return float(grid[best] + np.clip(shift, -0.5, 0.5) * STEP)
 
-    def later(self, found: Correlations, delay: float) -> float:
-        """By how much the echo is later than `delay` behind the leakage, to first order, from this burst."""
-        at = found.fraction - self._early(found, delay)
-        coefficients, _ = _fit(found, np.vstack([self._pair(at), self._pair(at + delay)]))
-        return _shift(coefficients[2], coefficients[3]) - _shift(coefficients[0], coefficients[1])
-
-    def _early(self, found: Correlations, delay: float) -> float:
-        """By how much the leakage is earlier than the start that was given, the echo at `delay`."""
-        at = found.fraction
-        coefficients, _ = _fit(found, np.vstack([self._pair(at), self._weights(at + delay)]))
-        return -_shift(coefficients[0], coefficients[1])
-
     def separate(self, found: Correlations, delay: float, length: int) -> Separated:
         """Leakage and echo with the echo at `delay`; the leakage's own delay is corrected first."""
         at, early = found.fraction, self._early(found, delay)
         two = self._weights(at - early + np.array([0.0, delay]))
         coefficients, inverse = _fit(found, two)
-        waveform = np.zeros(length, np.complex128)
-        for weight, lag in zip(two[0], self._lags, strict=True):
-            waveform += weight * found.padded[found.zero - lag : found.zero - lag + length]
+        waveform = self._delayed(found, two[0], length)
         return Separated(coefficients[0], coefficients[1], early, delay, waveform, float(inverse[0, 0].real))
+
+    def _early(self, found: Correlations, delay: float) -> float:
+        """By how much the leakage is earlier than the start that was given, the echo at `delay`."""
+        coefficients, _ = _fit(found, self._columns(found.fraction, np.array([delay])))
+        power = np.vdot(coefficients[0], coefficients[0]).real
+        if not power > 0:
+            return 0.0
+        # ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d
+        late = np.vdot(coefficients[0], coefficients[1]).real / power
+        return -min(max(float(late), -0.25), 0.25)
+
+    def _delayed(self, found: Correlations, weights: Values, length: int) -> Values:
+        """Σ_j w_j s(t - lag_j) at the samples of the window: (L,), complex128 in the plain form."""
+        first = found.zero - int(self._lags[0])
+        if found.planes.dtype == np.float32:
+            wave = np.empty((length, 2), np.float32)
+            _kernels().delay(wave, found.planes, weights.astype(np.float32), first)
+            return wave.view(np.complex64)[:, 0]
+        low = first - self._lags.size + 1
+        real, imaginary = (np.convolve(p[low : first + length], weights, "valid") for p in found.planes)
+        return np.asarray(real + 1j * imaginary)
+
+
+def remove(y: Values, one: Separated) -> Values:
+    """The window (K, L) without its leakage. One that the kernels take is changed in place."""
+    if y.dtype == np.complex64 and y.T.flags.c_contiguous and one.waveform.dtype == np.complex64:
+        gains = one.leakage.astype(np.complex64).view(np.float32)
+        _kernels().remove(y.T.view(np.float32), one.waveform.view(np.float32).reshape(-1, 2), gains)
+        return y
+    return np.asarray(y - (one.leakage[:, None] * one.waveform).astype(y.dtype))
 
 
 @dataclass(frozen=True)
 class Correlations:
     """⟨y, s(·-lag)⟩ (K, lags), ⟨s(·-lag), s(·-lag')⟩ (lags, lags), and s itself with room around it.
 
-    s stands at whole samples, the start that was given `fraction` of one later.
+    planes: real and imaginary part of s, (2, n), sample 0 of the window at `zero`. s stands at whole
+    samples, the start that was given `fraction` of one later.
     """
 
     given: Values
     inner: Values
-    padded: Values
+    planes: Values
     zero: int
     fraction: float
 
 
-def _shift(amplitude: Values, slope: Values) -> float:
-    """ε of ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d, from the amplitudes (K,) of both, at most a grid step."""
-    power = np.vdot(amplitude, amplitude).real
-    return float(np.clip(np.vdot(amplitude, slope).real / power, -STEP, STEP)) if power > 0 else 0.0
+def _combined(columns: Values, given: Values) -> Values:
+    """columns (c, lags), real, of given (K, lags): (c, K)."""
+    rows = np.ascontiguousarray(given.T).view(np.float64)
+    return np.asarray((columns @ rows).view(np.complex128))
 
 
 def _fit(found: Correlations, columns: Values) -> tuple[Values, Values]:
     """Least squares: coefficients (c, K) of the columns, and the inverse of their inner products (c, c)."""
-    inner = columns @ found.inner @ columns.T
-    inverse = np.linalg.inv(inner)
-    return inverse @ (found.given @ columns.T).T, inverse
+    inverse = np.linalg.inv(columns @ found.inner @ columns.T)
+    return inverse @ _combined(columns, found.given), inverse

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import Calibration
-from isac_models.waveform.leakage import LeakageEstimator
+from isac_models.waveform.leakage import LeakageEstimator, remove
 
 Values = NDArray[Any]
 
@@ -21,6 +23,13 @@ NOISE_MEMORY = 256
 """Bursts that the noise is averaged over."""
 QUIET = 10
 """Samples that the silence keeps away from the pulses' tails, to which a fractional delay adds."""
+
+
+@cache
+def _kernels() -> ModuleType:
+    from isac_models.kernels import bursts  # here, because it imports numba
+
+    return bursts
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,9 @@ class RadarReceiver:
         self.leakage_removal, self.max_delay, self._noise_power = leakage_removal, max_delay, noise_power
         gains = np.ones(layout.antennas) if calibration is None else calibration.receive
         self._equalise = (1 / np.asarray(gains, np.complex128)).astype(np.complex64)[:, None]
+        self._pilots = (layout.orthogonal.conj().T * (layout.antennas / layout.orthogonal.shape[1])).astype(
+            np.complex64
+        )
         self._estimator = LeakageEstimator(layout, max_delay)
         self._profile = np.zeros(self._estimator.grid.size)
         self._noise: float | None = None
@@ -84,7 +96,7 @@ class RadarReceiver:
                 "the window contains values that are not finite numbers; look at the radio's samples"
             )
         turn = np.exp(-2j * np.pi * cfo * (np.arange(window.shape[1]) - start)).astype(np.complex64)
-        y = window * (self._equalise * turn)
+        y = self._equalised(window, turn)
         noise = self._listen(y, start)
         stream = np.zeros(form.symbols, np.complex128)
         stream[form.preamble_at], stream[form.header_at] = form.preamble, header
@@ -95,18 +107,29 @@ class RadarReceiver:
         one = self._estimator.separate(found, self._estimator.peak(self._profile), y.shape[1])
         level = -np.inf
         if self.leakage_removal:
-            y = y - one.leakage.astype(np.complex64)[:, None] * one.waveform.astype(np.complex64)
+            y = remove(y, one)
             level = 10 * np.log10(max(np.mean(np.abs(one.leakage) ** 2) / noise, 1e-30))
         at = start - one.early + one.delay
-        z = form.pulse.sample(y, at, form.symbols)
-        z *= np.float32(np.sqrt(self._noise_power / noise))
+        scale = np.float32(np.sqrt(self._noise_power / noise))
+        begin = int(form.payload_at[0])
+        z = form.pulse.sample(y, at + begin * form.samples_per_symbol, int(form.payload_at[-1]) + 1 - begin)
         return RadarBurst(
-            echo=np.ascontiguousarray(z[:, form.payload_at].T),
+            echo=scale * z.T[form.payload_at - begin],
             noise=noise,
             leakage_db=float(level),
             delay=one.delay,
-            response=self._response(z),
+            response=scale * self._response(y, at),
         )
+
+    def _equalised(self, window: Values, turn: Values) -> Values:
+        """The window (K, L) through the inverse of the receive chains, its carrier offset turned back."""
+        if window.dtype != np.complex64:
+            return np.asarray(window * (self._equalise * turn))
+        rows = np.empty((window.shape[1], 2 * window.shape[0]), np.float32)
+        samples = np.ascontiguousarray(window).view(np.float32)
+        gains, turns = (x.view(np.float32).reshape(-1, 2) for x in (self._equalise, turn))
+        _kernels().rotate(rows, samples, gains, turns)
+        return np.asarray(rows.view(np.complex64).T)
 
     def _listen(self, y: Values, start: float) -> float:
         """Noise power per sample, averaged over channels and bursts."""
@@ -114,7 +137,7 @@ class RadarReceiver:
         tail = form.pulse.delay + QUIET
         end = (form.symbols - 1) * form.samples_per_symbol + tail + self.max_delay
         spans = ((start - form.slot + end, start - tail), (start + end, start + form.slot - tail))
-        parts = [y[:, max(int(np.ceil(a)), 0) : max(int(b), 0)] for a, b in spans]
+        parts = [y.T[max(int(np.ceil(a)), 0) : max(int(b), 0)] for a, b in spans]
         size = sum(part.size for part in parts)
         power = sum(float(np.vdot(part, part).real) for part in parts)
         if size:
@@ -123,8 +146,9 @@ class RadarReceiver:
             self._noise = before + (power / size - before) / self._heard
         return max(self._noise or 0.0, float(np.finfo(np.float32).tiny))
 
-    def _response(self, z: Values) -> Values:
+    def _response(self, y: Values, at: float) -> Values:
         """Sensing response (K, K) from the orthogonal pilots at the echo's delay, P Pᴴ = (n/K) I."""
         form = self.format
-        pilots = z[:, form.orthogonal_at]
-        return np.asarray(pilots @ form.orthogonal.conj().T * (form.antennas / pilots.shape[1]))
+        begin = at + int(form.orthogonal_at[0]) * form.samples_per_symbol
+        pilots = form.pulse.sample(y, begin, form.orthogonal.shape[1])
+        return np.asarray(pilots @ self._pilots)

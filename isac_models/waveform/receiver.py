@@ -10,6 +10,8 @@ noise; to do so always would cost more than it is worth.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, cached_property
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,15 +37,22 @@ SIGNIFICANT = 4.0
 this costs 0.017 dB without drift, and up to 4 · 0.064 dB more where a drift is only just not followed."""
 
 
+@cache
+def _kernels() -> ModuleType:
+    from isac_models.kernels import phase  # here, because it imports numba
+
+    return phase
+
+
 @dataclass(frozen=True)
 class CommBurst:
     """What one burst has brought. Amplitudes are in units of the noise: its power per symbol is 1.
 
-    payload: y, (N,) complex64, raw behind the matched filter. csi: κ̂ of each, (N,) complex64, residual phase
-    included. channel: ĥ = β a(ϑ), transmit chains included, (K,) complex64, from the orthogonal pilots, with
-    the phase of symbol 0. header: (number, flags), None where its checksum fails. noise: power per sample as
-    it came in. snr: |κ̂|². cfo: cycles per sample in the burst's middle. start: as in Sync. evm: rms of y/κ̂
-    about the nearest points, over theirs.
+    payload: y, (N,) complex64, raw behind the matched filter. csi: κ̂ of each, (N,) complex64, residual
+    phase included. channel: ĥ = β a(ϑ), transmit chains included, (K,) complex64, from the orthogonal
+    pilots, with the phase of symbol 0. header: (number, flags), None where its checksum fails. noise: power
+    per sample as it came in. snr: |κ̂|². cfo: cycles per sample in the burst's middle. start: as in Sync.
+    order: points of the constellation.
     """
 
     payload: Values
@@ -54,7 +63,16 @@ class CommBurst:
     snr: float
     cfo: float
     start: float
-    evm: float
+    order: int
+
+    @cached_property
+    def evm(self) -> float:
+        """Root mean square of y/κ̂ about its nearest points, which have unit mean energy."""
+        if not np.all(np.abs(self.csi) > 0):
+            return float("inf")
+        constellation = Constellation(self.order)
+        points = constellation.points[constellation.decide(self.payload, self.csi)]
+        return float(np.sqrt(np.mean(np.abs(self.payload / self.csi - points) ** 2)))
 
 
 def known_places(form: BurstFormat, header: bool = True) -> Values:
@@ -128,12 +146,16 @@ class _Fitter:
         self.basis = 2 * np.pi * (powers - powers.mean(axis=1, keepdims=True))
         self.steps = [np.linalg.pinv(self.basis[:n].T) for n in (1, 2)]
         self.bend = _bend(self.places, self.places)
+        self._at = self.places.astype(np.float64)
+        self._square = 0.0  # mean square error of the last fit
 
     def fit(self, values: Values) -> _Phasor:
         """From v_i = y_i / x_i at the places, (n,): δ of the grid, Fisher scoring of δ, then of δ and γ."""
-        coefficients = np.array([self.grid[np.argmax(np.abs(self.bank @ values))], 0.0])
+        values = np.ascontiguousarray(values, np.complex128)
+        coarse = np.abs(self.bank @ values.astype(np.complex64))
+        coefficients = np.array([self.grid[np.argmax(coarse)], 0.0])
         gain, angle = self._settle(values, coefficients, 1)
-        if gain and not self._straight(values, gain, coefficients, angle):
+        if gain and not self._straight(gain, angle):
             gain, _ = self._settle(values, coefficients, 2)
         return _Phasor(gain, *coefficients.tolist())
 
@@ -144,17 +166,22 @@ class _Fitter:
         return self._errors(values, coefficients)
 
     def _errors(self, values: Values, coefficients: Values) -> tuple[complex, Values]:
-        """κ, and the phase errors Im(v_i κ*)/|κ|² that are left."""
+        """κ, and the phase errors Im(v_i κ*)/|κ|² that are left; through the compiled kernel."""
+        fit = np.array([0, 0, *coefficients, 0.0])
+        angle = np.empty(values.size)
+        _kernels().errors(fit, angle, values.view(np.float64).reshape(-1, 2), self._at)
+        self._square = float(fit[4])
+        return complex(fit[0], fit[1]), angle
+
+    def errors_plain(self, values: Values, coefficients: Values) -> tuple[complex, Values]:
+        """The same step by step."""
         turned = values * _Phasor(1, *coefficients.tolist()).turn(self.places).conj()
         gain = complex(turned.mean())
         return gain, np.imag(turned * np.conj(gain)) / max(abs(gain) ** 2, 1e-30)
 
-    def _straight(self, values: Values, gain: complex, coefficients: Values, angle: Values) -> bool:
+    def _straight(self, gain: complex, angle: Values) -> bool:
         """Whether the curvature is no more than noise: its square over its variance is χ² of one degree."""
-        error = np.mean(
-            np.abs(values * _Phasor(1, *coefficients.tolist()).turn(self.places).conj() - gain) ** 2
-        )
-        return bool((self.bend @ angle) ** 2 * 2 * abs(gain) ** 2 <= SIGNIFICANT * error)
+        return bool((self.bend @ angle) ** 2 * 2 * abs(gain) ** 2 <= SIGNIFICANT * self._square)
 
 
 class BurstReceiver:
@@ -168,7 +195,6 @@ class BurstReceiver:
         self.form = form
         self.cfo_correction = cfo_correction
         self.phase_tracking = phase_tracking
-        self.constellation = Constellation(form.order)
         self._fitters = {header: _Fitter(form, header) for header in (False, True)}
 
     def receive(self, window: Values, sync: Sync, noise: float | None = None) -> CommBurst:
@@ -180,7 +206,7 @@ class BurstReceiver:
         form = self.form
         if window.ndim != 1:
             raise UserError(f"a window of the receiver must have the shape (samples,), not {window.shape}")
-        if not np.all(np.isfinite(window)):
+        if not np.isfinite(np.vdot(window, window).real):
             raise UserError(
                 "the window contains values that are not finite numbers; look at the radio's samples"
             )
@@ -188,6 +214,8 @@ class BurstReceiver:
             raise UserError(f"the noise power must be above 0, not {noise:g}")
         cfo = sync.cfo if self.cfo_correction else 0.0
         turn = np.exp(-2j * np.pi * cfo * (np.arange(window.size) - sync.start))
+        if window.dtype == np.complex64:
+            turn = turn.astype(np.complex64)
         y = form.pulse.sample(window * turn, sync.start, form.symbols)
 
         values = np.concatenate([y[form.preamble_at] / form.preamble, y[form.phase_at] / form.phase_pilots])
@@ -214,7 +242,7 @@ class BurstReceiver:
             snr=float(abs(scale * phasor.gain) ** 2),
             cfo=cfo + middle / form.samples_per_symbol,
             start=sync.start,
-            evm=self._evm(payload, csi),
+            order=form.order,
         )
 
     def _track(self, values: Values, header: bool) -> _Phasor:
@@ -232,10 +260,3 @@ class BurstReceiver:
             longer = values.size == self._fitters[True].places.size
             power = float(np.mean(np.abs(values - phasor.at(self._fitters[longer].places)) ** 2))
         return max(power, float(np.finfo(np.float32).tiny))
-
-    def _evm(self, payload: Values, csi: Values) -> float:
-        """Root mean square of y/κ̂ about its nearest points, which have unit mean energy."""
-        if not np.all(np.abs(csi) > 0):
-            return float("inf")
-        points = self.constellation.points[self.constellation.decide(payload, csi)]
-        return float(np.sqrt(np.mean(np.abs(payload / csi - points) ** 2)))

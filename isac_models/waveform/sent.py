@@ -57,7 +57,7 @@ class SentBursts:
 
     def __init__(self, slot: int, offset: float = 0.0) -> None:
         self.slot, self.offset = slot, offset
-        self.ended = self._confirmed = False
+        self.ended = self._confirmed = self.doubtful = False
         self._bursts: list[SentBurst] = []
         self._times: list[int] = []
         self._numbers: dict[int, SentBurst] = {}
@@ -80,6 +80,10 @@ class SentBursts:
         """When the last burst was sent."""
         return self._times[-1] if self._times else None
 
+    def doubt(self) -> None:
+        """Samples were lost, nobody knows how many: until a number is read, no burst is recognised."""
+        self._confirmed, self.doubtful = False, True
+
     def hear(self, told: list[dict[str, Any]]) -> None:
         """Remember what a transmitter has told, in the form of `SentBurst.to_dict` or END."""
         for values in told:
@@ -88,18 +92,26 @@ class SentBursts:
             else:
                 self.add(SentBurst.from_dict(values))
 
+    def forget(self, unsent: list[dict[str, Any]]) -> None:
+        """Forget bursts that were announced and then not sent: {"time": tick} each."""
+        for values in unsent:
+            at = bisect_left(self._times, int(values["time"]))
+            if at < len(self._times) and self._times[at] == int(values["time"]):
+                del self._times[at], self._bursts[at]
+
     def find(
         self, received: float, number: int | None, listen: Callable[[float], list[dict[str, Any]]]
     ) -> SentBurst | None:
-        """`match`, once everything is heard that may be about this burst from `listen(seconds)`."""
-        self.hear(listen(0.0))
+        """`match`, once everything was heard that may be about this burst.
+
+        `listen(seconds)` waits so long for news, gives them to `hear` and `forget`, and returns them.
+        """
+        listen(0.0)
         while not self.ended and (
             self.latest is None or received - self.offset > self.latest + self.slot / 2
         ):
-            told = listen(WAIT_SECONDS)
-            if not told:
+            if not listen(WAIT_SECONDS):
                 break
-            self.hear(told)
         return self.match(received, number)
 
     def match(self, received: float, number: int | None = None) -> SentBurst | None:
@@ -111,8 +123,10 @@ class SentBursts:
         sent = received - self.offset
         known = None if number is None else self._numbers.get(number)
         if known is not None and (not self._confirmed or abs(known.time - sent) < self.slot / 2):
-            self.offset, self._confirmed = received - known.time, True
+            self.offset, self._confirmed, self.doubtful = received - known.time, True, False
             return known
+        if self.doubtful:
+            return None
         at = bisect_left(self._times, sent)
         near = [self._bursts[i] for i in (at - 1, at) if 0 <= i < len(self._bursts)]
         best = min(near, key=lambda burst: abs(burst.time - sent), default=None)

@@ -21,7 +21,8 @@ asked for, is no noise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,17 @@ BLOCK, BINS = 16, 128
 CFO_REACH = 0.006
 """Cycles per sample by which the coarse frequency may be wrong."""
 STEPS = 6
+FEW = 16
+"""Places up to which the 63 is looked for one by one, not by Fourier transforms."""
+ROOM = 32
+"""Samples to either side of a preamble that is followed, for what the fit may move."""
+
+
+@cache
+def _kernels() -> ModuleType:
+    from isac_models.kernels import preamble  # here, because it imports numba
+
+    return preamble
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,8 @@ class _Template:
     columns: Values
     """(n, 3) complex64: s*/‖s‖, then D_τ*, D_ν*."""
     energy: float
-    fisher: Values
-    """Re DᴴD, (2, 2): the information per unit of 2 |h|²/N0."""
+    inverse: Values
+    """Of Re DᴴD, (2, 2): the information per unit of 2 |h|²/N0."""
 
 
 def _directions(form: BurstFormat, fraction: float) -> tuple[Values, Values]:
@@ -99,7 +111,7 @@ def _template(form: BurstFormat, index: int) -> _Template:
     d = _orthogonal(s, s_tau)
     energy = float(np.vdot(s, s).real)
     columns = np.column_stack([s / np.sqrt(energy), d]).conj().astype(np.complex64)
-    return _Template(-form.pulse.delay, columns, energy, np.real(d.conj().T @ d))
+    return _Template(-form.pulse.delay, columns, energy, np.linalg.inv(np.real(d.conj().T @ d)))
 
 
 @lru_cache(maxsize=16)
@@ -107,11 +119,19 @@ def _long(form: BurstFormat, size: int) -> tuple[int, int, Values]:
     """The 63: its first sample relative to the start, its samples n, its spectrum s* of `size` bins."""
     from scipy import fft
 
+    s = _long_wave(form)
+    first = SHORT * SHORT_REPEATS * form.samples_per_symbol
+    return first, s.size, fft.fft(s.conj(), size).conj().astype(np.complex64)
+
+
+@lru_cache(maxsize=16)
+def _long_wave(form: BurstFormat) -> Values:
+    """The samples of the 63, conjugate, of unit norm: (n,) complex64."""
     o = form.samples_per_symbol
     first = SHORT * SHORT_REPEATS * o
     n = (form.preamble.size - 1 - CUT) * o - first + 1
     s = _directions(form, 0.0)[0][form.pulse.delay + first :][:n]
-    return first, n, fft.fft(s / np.linalg.norm(s), size).conj().astype(np.complex64)
+    return np.asarray((s / np.linalg.norm(s)).conj().astype(np.complex64))
 
 
 def _fisher(form: BurstFormat) -> Values:
@@ -146,15 +166,33 @@ def _rotate(samples: Values, cfo: float) -> Values:
     return np.asarray(samples * np.exp(-2j * np.pi * cfo * n).astype(np.complex64))
 
 
-def _checked(window: Values) -> Values:
-    """The window as (C, L) complex64 of unit mean power per channel; what is silent stays zero."""
+def _shaped(window: Values) -> None:
+    """UserError unless this is a window."""
     if window.ndim != 2 or 0 in window.shape:
         raise UserError(f"a window must have the shape (channels, samples), not {window.shape}")
-    y = window.astype(np.complex64, copy=False)
-    power = np.mean(y.real**2 + y.imag**2, axis=1, keepdims=True, dtype=np.float64)
-    if not np.all(np.isfinite(power)):
+
+
+def _checked(window: Values, low: int = 0, high: int | None = None) -> Values:
+    """Samples low … high - 1 of the window as (C, L) complex64 of unit mean power per channel.
+
+    What is silent stays zero. The channels lie side by side in memory, as the kernels take them.
+    """
+    part = np.ascontiguousarray(window[:, low:high].T, np.complex64)
+    parts = part.view(np.float32)
+    squares = np.square(parts).sum(axis=0, dtype=np.float64).reshape(-1, 2)
+    power = squares.sum(axis=1) / len(part)
+    finite = bool(np.all(np.isfinite(power)))
+    if finite and part.size < window.size:
+        finite = bool(np.isfinite(window.sum()))
+    if not finite:
         raise UserError("the window contains values that are not finite numbers; look at the radio's samples")
-    return np.asarray(y / np.sqrt(np.where(power > 0, power, 1)).astype(np.float32))
+    scale = (1 / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32)
+    return np.asarray((parts * np.repeat(scale, 2)).view(np.complex64).T)
+
+
+def _lanes(y: Values) -> Values:
+    """Samples (C, L) as the kernels take them, (L, 2C) float32."""
+    return np.ascontiguousarray(y.T).view(np.float32)
 
 
 def _coarse(y: Values, form: BurstFormat, low: int, high: int) -> tuple[int, float]:
@@ -175,6 +213,16 @@ def _coarse(y: Values, form: BurstFormat, low: int, high: int) -> tuple[int, flo
 
 def _look(y: Values, form: BurstFormat, low: int, high: int, cfo: float) -> tuple[int, float]:
     """The place from low to high where the 63 fits best, and the metric there."""
+    n = _long(form, 1)[1]
+    along, total = (_one_by_one if high - low < FEW else _by_transform)(y, form, low, high, cfo)
+    share = np.divide(along, total, out=np.zeros_like(total), where=total > 1e-12)
+    metric = -(n - 1) * np.sum(np.log1p(-np.minimum(share, 1 - 1e-9)), axis=0)
+    best = int(np.argmax(metric))
+    return low + best, float(metric[best])
+
+
+def _by_transform(y: Values, form: BurstFormat, low: int, high: int, cfo: float) -> tuple[Values, Values]:
+    """Energy along the 63 and in all, at every place: (C, P) each."""
     from scipy import fft
 
     offset = SHORT * SHORT_REPEATS * form.samples_per_symbol
@@ -185,11 +233,17 @@ def _look(y: Values, form: BurstFormat, low: int, high: int, cfo: float) -> tupl
     along = fft.ifft(spectrum * _long(form, size)[2], axis=1)[:, : high - low + 1]
     energy = np.zeros((y.shape[0], part.shape[1] + 1))
     np.cumsum(part.real**2 + part.imag**2, axis=1, out=energy[:, 1:])
-    total = energy[:, n:] - energy[:, :-n]
-    share = np.divide(along.real**2 + along.imag**2, total, out=np.zeros_like(total), where=total > 1e-12)
-    metric = -(n - 1) * np.sum(np.log1p(-np.minimum(share, 1 - 1e-9)), axis=0)
-    best = int(np.argmax(metric))
-    return low + best, float(metric[best])
+    return along.real**2 + along.imag**2, energy[:, n:] - energy[:, :-n]
+
+
+def _one_by_one(y: Values, form: BurstFormat, low: int, high: int, cfo: float) -> tuple[Values, Values]:
+    """The same through the compiled kernel."""
+    offset = SHORT * SHORT_REPEATS * form.samples_per_symbol
+    column = _rotate(_long_wave(form), cfo).view(np.float32).reshape(-1, 2)
+    along, energy = np.empty((2, high - low + 1, 2 * len(y)), np.float32)
+    _kernels().slide(along, energy, _lanes(y), low + offset, column)
+    power = np.square(along, dtype=np.float64).reshape(len(along), -1, 2).sum(axis=2)
+    return power.T, energy[:, ::2].T.astype(np.float64)
 
 
 def _segment(y: Values, first: int, length: int) -> Values:
@@ -199,37 +253,68 @@ def _segment(y: Values, first: int, length: int) -> Values:
     return part if not short else np.pad(part, ((0, 0), (max(-first, 0), short - max(-first, 0))))
 
 
+def _project_plain(y: Values, first: int, columns: Values, cfo: float) -> tuple[Values, Values, Values]:
+    """Samples from `first` on without their carrier offset, along the columns (n, k): (C, k).
+
+    Also their energies (C,), and the sums of the first column over BLOCK samples each: (C, ⌈n / BLOCK⌉).
+    """
+    n = columns.shape[0]
+    part = _segment(y, first, n)
+    turned = _rotate(part, cfo)
+    blocks = np.pad(turned * columns[:, 0], ((0, 0), (0, -n % BLOCK))).reshape(len(y), -1, BLOCK).sum(axis=2)
+    return turned @ columns, np.sum(part.real**2 + part.imag**2, axis=1), blocks
+
+
+def _project(y: Values, first: int, columns: Values, cfo: float) -> tuple[Values, Values, Values]:
+    """As `_project_plain`, through the compiled kernel."""
+    n, k = columns.shape
+    turn = np.exp(-2j * np.pi * cfo * np.arange(n)).astype(np.complex64)
+    turned = (columns * turn[:, None]).view(np.float32)
+    lanes = 2 * len(y)
+    along = np.empty((k, lanes), np.float32)
+    energy = np.empty(lanes, np.float32)
+    blocks = np.empty((-(-n // BLOCK), lanes), np.float32)
+    _kernels().project(along, energy, blocks, _lanes(y), first, turned, BLOCK)
+    return along.view(np.complex64).T, energy[::2], blocks.view(np.complex64).T
+
+
+@lru_cache(maxsize=4)
+def _bins(reach: float) -> tuple[Values, Values]:
+    """Frequencies of the periodogram within ±reach (B,), and the turns of a block at each: (BINS, B)."""
+    offsets = np.fft.fftfreq(BINS) / BLOCK
+    return offsets[np.abs(offsets) <= reach], np.flatnonzero(np.abs(offsets) <= reach)
+
+
 def _fit(y: Values, form: BurstFormat, start: float, cfo: float, reach: float) -> tuple[float, float, float]:
     """Maximum of the likelihood near (start, cfo ± reach): (start, cfo, Σ_c |ĥ_c|²/σ̂_c²)."""
-    from scipy import fft
-
     gain = 0.0
     for step in range(STEPS):
         index = int(np.round(start * FRACTIONS))
         whole, fraction = divmod(index, FRACTIONS)
         template = _template(form, fraction)
-        n = template.columns.shape[0]
-        part = _segment(y, whole + template.first, n)
+        n, first = template.columns.shape[0], whole + template.first
+        along, energy, blocks = _project(y, first, template.columns, cfo)
         if step == 0:
-            matched = _rotate(part, cfo) * template.columns[:, 0]
-            blocks = np.pad(matched, ((0, 0), (0, -n % BLOCK))).reshape(len(y), -1, BLOCK).sum(axis=2)
-            offsets = fft.fftfreq(BINS) / BLOCK
-            power = np.sum(np.abs(fft.fft(blocks, BINS, axis=1)) ** 2, axis=0)
-            cfo += float(offsets[np.argmax(np.where(np.abs(offsets) <= reach, power, -1))])
-        along = _rotate(part, cfo) @ template.columns
+            offsets, at = _bins(reach)
+            power = np.sum(np.abs(np.fft.fft(blocks, BINS, axis=1)[:, at]) ** 2, axis=0)
+            turn = float(offsets[np.argmax(power)])
+            if turn:
+                cfo += turn
+                along, energy, _ = _project(y, first, template.columns, cfo)
         strength = np.abs(along[:, 0].astype(np.complex128)) ** 2
-        noise = (np.sum(part.real**2 + part.imag**2, axis=1) - strength) / (n - 1)
+        noise = (energy - strength) / (n - 1)
         weight = 1 / np.maximum(noise, 1e-9 * (noise.max() + strength.max() / n) + 1e-30)
         gain = float(weight @ strength) / template.energy
         slope = np.real((weight * along[:, 0].conj()) @ along[:, 1:]) / np.sqrt(template.energy)
-        change = np.linalg.solve(template.fisher, slope) / (gain + 1e-30)
-        change = np.clip(change, -0.5, 0.5)
-        start, cfo = index / FRACTIONS + float(change[0]), cfo + float(np.clip(change[1], -1e-3, 1e-3))
-        if step and abs(change[0]) < 1 / FRACTIONS and abs(change[1]) < 1e-5:
+        change = template.inverse @ slope / (gain + 1e-30)
+        late, turn = (float(min(max(x, -most), most)) for x, most in zip(change, (0.5, 1e-3), strict=True))
+        start, cfo = index / FRACTIONS + late, cfo + turn
+        if step and abs(late) < 1 / FRACTIONS and abs(change[1]) < 1e-5:
             break
     return start, cfo, gain
 
 
+@lru_cache(maxsize=64)
 def _threshold(channels: int, cells: int, false_alarm: float) -> float:
     """λ with cells · Q(C, λ) = false_alarm."""
     from scipy.special import gammainccinv
@@ -260,6 +345,7 @@ def synchronise(
     1 / (2 · 16 T), ±0.0156 cycles per sample. Both at two samples a symbol. Raises UserError for
     a window that is too short, of another shape or not finite.
     """
+    _shaped(window)
     y = _checked(window)
     low, high = _limits(y, form, low, high)
     coarse, cfo = _coarse(y, form, low, high)
@@ -282,11 +368,13 @@ def refine(window: Values, form: BurstFormat, sync: Sync, false_alarm: float = 1
 
     Without detection the prediction is returned with detected=False.
     """
+    _shaped(window)
     expected = int(np.round(sync.start))
-    y = _checked(window)
-    low, high = _limits(y, form, expected - reach, expected + reach)
-    place, metric = _look(y, form, low, high, sync.cfo)
+    low, high = _limits(window, form, expected - reach, expected + reach)
+    first = max(low - form.pulse.delay - ROOM, 0)
+    y = _checked(window, first, high + form.preamble.size * form.samples_per_symbol + ROOM)
+    place, metric = _look(y, form, low - first, high - first, sync.cfo)
     if metric <= _threshold(len(y), high - low + 1, false_alarm):
         return Sync(sync.start, sync.cfo, metric, False)
     start, cfo, _ = _fit(y, form, place, sync.cfo, 0.002)
-    return Sync(start, cfo, metric, True)
+    return Sync(start + first, cfo, metric, True)

@@ -36,7 +36,7 @@ def parse() -> argparse.Namespace:
 def steering(antennas: int, degrees: float) -> np.ndarray:
     """a(θ) of the half-wavelength array, (K,)."""
     place = (np.arange(antennas) - (antennas - 1) / 2) / 2
-    return np.exp(-2j * np.pi * place * np.sin(np.radians(degrees)))
+    return np.asarray(np.exp(-2j * np.pi * place * np.sin(np.radians(degrees))))
 
 
 def build(options: argparse.Namespace) -> gr.top_block:

@@ -1,78 +1,16 @@
-"""The IIO daemon's protocol, byte by byte: what is answered, and what a client cannot do to it."""
+"""The IIO daemon around its sessions: contexts in step, faults, and what the engine is told."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.blocks.radio.iio_loop import Loopback, served
 from tests.hil.frontend.iio_server import Server
-
-PATIENCE = 20.0
-RX, TX, PHY = "cf-ad9361-lpc", "cf-ad9361-dds-core-lpc", "ad9361-phy"
-
-
-class Client:
-    """A socket, and lines over it."""
-
-    def __init__(self, server: Server, context: int = 0) -> None:
-        host, port = server.addresses[context].removeprefix("ip:").split(":")
-        self.socket = socket.create_connection((host, int(port)), PATIENCE)
-        self.file = self.socket.makefile("rb")
-
-    def ask(self, command: str, data: bytes = b"") -> int:
-        """The number that a command is answered with."""
-        self.socket.sendall(command.encode() + b"\r\n" + data)
-        return int(self.file.readline())
-
-    def value(self, command: str) -> str:
-        """The text that a command is answered with."""
-        length = self.ask(command)
-        assert length > 0
-        data = self.file.read(length + 1)
-        assert data[-2:] == b"\0\n"
-        return data[:-2].decode()
-
-    def write(self, command: str, text: str) -> int:
-        """The answer to writing a value."""
-        return self.ask(f"{command} {len(text) + 1}", text.encode() + b"\0")
-
-    def samples(self, length: int) -> np.ndarray:
-        """The answer to one READBUF with both channels open: (n, 4) int16."""
-        self.socket.sendall(f"READBUF {RX} {length}\r\n".encode())
-        parts, left, mask = [], length, True
-        while left:
-            count = int(self.file.readline())
-            if mask:
-                assert self.file.readline() == b"0000000f\n"
-                mask = False
-            parts.append(self.file.read(count))
-            left -= count
-        return np.frombuffer(b"".join(parts), "<i2").reshape(-1, 4)
-
-    def close(self) -> None:
-        """Hang up."""
-        self.file.close()
-        self.socket.close()
-
-
-@contextlib.contextmanager
-def talking(*contexts: int, tx: int = 4, rx: int = 4, fifo: int = 1 << 17) -> Iterator[tuple[Server, Any]]:
-    """A daemon, and a client of each context; the client alone if it is one."""
-    with served(tx, rx, fifo) as server:
-        clients = [Client(server, context) for context in contexts or (0,)]
-        try:
-            yield server, clients if len(clients) > 1 else clients[0]
-        finally:
-            for client in clients:
-                client.close()
+from tests.hil.iio_client import PHY, RX, TX, Client, opened, push, ramp, talking
 
 
 @pytest.fixture
@@ -82,200 +20,17 @@ def client() -> Iterator[Client]:
         yield found
 
 
+def loopback(server: Server) -> Loopback:
+    """The engine."""
+    engine = server.converters.engine
+    assert isinstance(engine, Loopback)
+    return engine
+
+
 def test_sixteen_and_seventeen_channels_take_nine_ports() -> None:
-    server = Server(Loopback(16, 17), "127.0.0.1:0")
+    server = Server(Loopback(16, 17))
     assert len(set(server.addresses)) == 9
     server._close_listeners()
-
-
-def test_the_version_is_the_one_whose_protocol_is_spoken(client: Client) -> None:
-    client.socket.sendall(b"VERSION\r\n")
-    assert client.file.readline() == b"0.24.virtual\n"
-
-
-def test_the_context_is_announced_with_its_length(client: Client) -> None:
-    length = client.ask("PRINT")
-    document = client.file.read(length + 1)
-    assert document.endswith(b"</context>\n")
-    assert document.startswith(b"<?xml")
-    assert client.ask("TIMEOUT 1000") == 0
-
-
-def test_compressed_contexts_are_not_offered(client: Client) -> None:
-    assert client.ask("ZPRINT") == -22
-
-
-@pytest.mark.parametrize(
-    ("command", "number"),
-    [
-        ("NONSENSE", -22),
-        ("OPEN", -22),
-        ("OPEN iio:device9 10 0000000f", -19),
-        (f"OPEN {RX} 10 f", -22),
-        (f"OPEN {RX} 10 00000000", -22),
-        (f"OPEN {RX} 10 0000001f", -22),
-        (f"OPEN {RX} 10 zzzzzzzz", -22),
-        (f"OPEN {RX} 0 0000000f", -22),
-        (f"OPEN {RX} -5 0000000f", -22),
-        (f"OPEN {RX} 99999999999 0000000f", -22),
-        (f"OPEN {RX} 10 0000000f TWICE", -22),
-        (f"OPEN {PHY} 10 0000000f", -22),
-        (f"CLOSE {RX}", -6),
-        (f"READBUF {RX} 16", -9),
-        (f"READBUF {TX} 16", -9),
-        ("READBUF", -22),
-        (f"READ {PHY}", -22),
-        (f"READ {PHY} nothing", -2),
-        (f"READ {PHY} INPUT voltage9 hardwaregain", -6),
-        (f"READ {PHY} INPUT voltage0 nothing", -2),
-        (f"READ {PHY} DEBUG nothing", -2),
-        (f"WRITE {PHY} ensm_mode x", -22),
-        (f"GETTRIG {RX}", -2),
-        (f"SETTRIG {RX} trigger0", -2),
-        (f"SET {RX} BUFFERS_COUNT 0", -22),
-        (f"SET {RX} BUFFERS_COUNT 65", -22),
-        (f"SET {RX} SOMETHING 4", -22),
-        ("TIMEOUT soon", -22),
-    ],
-)
-def test_what_cannot_be_is_answered_with_an_errno(client: Client, command: str, number: int) -> None:
-    assert client.ask(command) == number
-    assert client.ask("TIMEOUT 1000") == 0  # and the connection goes on
-
-
-@pytest.fixture(scope="module")
-def enduring() -> Iterator[Server]:
-    """One daemon for many tests."""
-    with served(2, 2) as found:
-        yield found
-
-
-COMMANDS = st.sampled_from([b"OPEN", b"READ", b"WRITE", b"READBUF", b"WRITEBUF", b"SET", b"PRINT", b"CLOSE"])
-WORDS = st.one_of(
-    st.sampled_from([RX.encode(), TX.encode(), PHY.encode(), b"INPUT", b"voltage0", b"DEBUG", b"0000000f"]),
-    st.binary(max_size=12),
-    st.integers(-5, 1 << 40).map(lambda n: b"%d" % n),
-)
-LINES = st.builds(lambda c, words: b" ".join([c, *words]) + b"\n", COMMANDS, st.lists(WORDS, max_size=5))
-
-
-@given(st.one_of(st.binary(max_size=300), st.lists(LINES, max_size=6).map(b"".join)))
-@settings(max_examples=100)
-def test_no_bytes_stop_the_daemon(enduring: Server, data: bytes) -> None:
-    rude = Client(enduring)
-    with contextlib.suppress(OSError):
-        rude.socket.sendall(data)
-    rude.close()
-    polite = Client(enduring)
-    assert polite.ask("TIMEOUT 1000") == 0
-    polite.close()
-
-
-def test_a_line_without_end_is_cut_off(client: Client) -> None:
-    client.socket.sendall(b"A" * 5000)
-    assert client.file.readline() == b"-22\n"
-    with contextlib.suppress(ConnectionResetError):
-        assert client.file.read() == b""
-
-
-def test_a_value_that_is_too_long_is_not_read(client: Client) -> None:
-    assert client.ask(f"WRITE {PHY} filter_fir_config 9999999") == -7
-    assert client.file.read() == b""
-
-
-def test_writing_where_nothing_is_open_ends_the_connection(client: Client) -> None:
-    assert client.ask(f"WRITEBUF {TX} 16") == -9
-    assert client.file.read() == b""
-
-
-def test_attributes_are_read_written_and_checked(client: Client) -> None:
-    gain = f"{PHY} OUTPUT voltage1 hardwaregain"
-    assert client.value(f"READ {gain}") == "0.000000 dB"
-    assert client.write(f"WRITE {gain}", "-10.3") == 6
-    assert client.value(f"READ {gain}") == "-10.250000 dB"
-    assert client.write(f"WRITE {gain}", "1") == -22
-    assert client.write(f"WRITE {gain}", "nan") == -22
-    assert client.write(f"WRITE {PHY} ensm_mode", "alert") == 6
-    assert client.value(f"READ {PHY} ensm_mode") == "alert"
-    assert client.write(f"WRITE {PHY} OUTPUT RX_LO frequency", "868000000") == 10
-    assert client.value("READ iio:device0 OUTPUT altvoltage0 frequency") == "868000000"
-    assert client.write(f"WRITE {PHY} INPUT temp0 input", "1") == -1
-    assert client.value(f"READ {RX} BUFFER length_align_bytes") == "8"
-
-
-def test_a_low_rate_needs_a_filter(client: Client) -> None:
-    rate = f"{PHY} INPUT voltage0 sampling_frequency"
-    fir = f"{PHY} INPUT out voltage_filter_fir_en"
-    assert client.write(f"WRITE {rate}", "1000000") == -22
-    assert client.write(f"WRITE {fir}", "1") == 2
-    assert client.write(f"WRITE {rate}", "1000000") == 8
-    assert client.value(f"READ {PHY} tx_path_rates").endswith("TF:4000000 TXSAMP:1000000")
-    assert client.write(f"WRITE {fir}", "0") == -22
-    assert client.value(f"READ {RX} INPUT voltage0 sampling_frequency") == "1000000"
-
-
-def opened(client: Client, samples: int = 100, *, tx: bool = True) -> Client:
-    """Both directions open with all channels."""
-    for device in (TX, RX) if tx else (RX,):
-        assert client.ask(f"OPEN {device} {samples} 0000000f") == 0
-    return client
-
-
-def push(client: Client, codes: np.ndarray) -> int:
-    """The answer to a pushed buffer (n, 4)."""
-    data = codes.astype("<i2").tobytes()
-    assert client.ask(f"WRITEBUF {TX} {len(data)}") == 0
-    client.socket.sendall(data)
-    return int(client.file.readline())
-
-
-def ramp(n: int, first: int = 1) -> np.ndarray:
-    """Different codes (n, 4) of the upper twelve bits."""
-    return (np.arange(first, first + 4 * n) % 2000).reshape(n, 4) << 4
-
-
-def test_pushed_samples_come_back_from_their_first_tick(client: Client) -> None:
-    opened(client)
-    codes = ramp(100)
-    assert push(client, codes) == 800
-    np.testing.assert_array_equal(client.samples(1200), np.vstack([codes >> 4, np.zeros((50, 4))]))
-    assert client.ask(f"CLOSE {RX}") == 0
-    assert client.ask(f"CLOSE {RX}") == -6
-
-
-def test_the_lower_four_bits_are_ignored(client: Client) -> None:
-    opened(client)
-    push(client, np.full((4, 4), 0x7FFF))
-    assert (client.samples(32) == 2047).all()
-
-
-def test_some_channels_alone_can_be_streamed(client: Client) -> None:
-    assert client.ask(f"OPEN {TX} 4 0000000c") == 0
-    data = np.array([[16, 32]] * 4, "<i2").tobytes()
-    assert client.ask(f"WRITEBUF {TX} 16", data) == 0
-    assert int(client.file.readline()) == 16
-    assert client.ask(f"OPEN {RX} 4 00000005") == 0
-    client.socket.sendall(f"READBUF {RX} 16\r\n".encode())
-    assert client.file.readline() == b"16\n"
-    assert client.file.readline() == b"00000005\n"
-    assert np.frombuffer(client.file.read(16), "<i2").tolist() == [0, 1] * 4
-
-
-def test_a_cyclic_buffer_is_repeated(client: Client) -> None:
-    assert client.ask(f"OPEN {TX} 7 0000000f CYCLIC") == 0
-    assert client.ask(f"OPEN {RX} 100 0000000f") == 0
-    codes = ramp(7)
-    push(client, codes)
-    for k in range(3):
-        expected = np.take(codes >> 4, np.arange(10 * k, 10 * k + 10) % 7, axis=0)
-        np.testing.assert_array_equal(client.samples(80), expected)
-
-
-def test_a_buffer_of_half_a_sample_is_refused(client: Client) -> None:
-    opened(client)
-    assert client.ask(f"WRITEBUF {TX} 12", bytes(12)) == 0
-    assert int(client.file.readline()) == -22
-    assert client.ask(f"WRITEBUF {TX} 999999999") == -22
 
 
 def test_a_device_belongs_to_one_client_at_a_time() -> None:
@@ -292,19 +47,6 @@ def test_a_client_that_vanishes_gives_its_devices_back() -> None:
         one.close()
         assert two.ask(f"OPEN {RX} 10 0000000f") == 0
         assert two.ask(f"OPEN {TX} 10 0000000f") == 0
-
-
-def test_a_full_queue_ends_the_wait(client: Client) -> None:
-    opened(client, 10)
-    assert client.ask("TIMEOUT 20") == 0
-    assert [push(client, ramp(10)) for _ in range(5)] == [80] * 4 + [-110]
-    client.samples(80)
-    assert push(client, ramp(10)) == 80
-
-
-def test_where_nobody_receives_sending_makes_time_pass(client: Client) -> None:
-    assert client.ask(f"OPEN {TX} 10 0000000f") == 0
-    assert [push(client, ramp(10)) for _ in range(20)] == [80] * 20
 
 
 def test_contexts_read_the_same_ticks_and_begin_to_send_together() -> None:
@@ -356,9 +98,81 @@ def test_a_drop_can_be_placed_and_hidden() -> None:
         assert server.lost[0] == 30
 
 
-def test_an_unknown_fault_is_refused() -> None:
-    with served(2, 2) as server, pytest.raises(ValueError, match="kind must be one of"):
-        server.inject("fire")
+@pytest.mark.parametrize(
+    ("kind", "details"),
+    [
+        ("fire", {}),
+        ("nan", {}),
+        ("drop", {"smaples": 3}),
+        ("drop", {"samples": -1}),
+        ("drop", {"samples": "many"}),
+        ("garbage", {"context": 1}),
+        ("unlock", {"channel": 2}),
+        ("stall", {"seconds": 1e9}),
+    ],
+)
+def test_a_fault_that_cannot_be_is_refused(kind: str, details: dict[str, Any]) -> None:
+    with served(2, 2) as server, pytest.raises(ValueError, match="fault") as caught:
+        server.inject(kind, **details)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["iio:", "iio:localhost:x", "iio:localhost:65535", ":", "iio:a:b:c"])
+def test_an_address_that_cannot_be_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="iio:HOST"):
+        Server(Loopback(4, 4), address)
+
+
+def test_the_engine_is_rewound_when_the_last_client_has_left() -> None:
+    with talking(0, 1) as (server, (one, two)):
+        engine = loopback(server)
+        assert two.ask("TIMEOUT 1000") == 0
+        opened(one, tx=False)
+        one.samples(80)
+        two.close()
+        assert one.ask("TIMEOUT 1000") == 0
+        assert engine.happened == []
+        last = list(server._sessions)
+        one.close()
+        for session in last:
+            session.join(20)
+        assert engine.happened == ["rewind"]
+        assert server.converters.time == 0
+
+
+def test_connections_that_are_cut_leave_the_engine_where_it_was() -> None:
+    with talking() as (server, client):
+        opened(client, tx=False)
+        client.samples(80)
+        server.inject("close")
+        assert client.file.read() == b""
+        assert server.converters.time == 10
+        assert loopback(server).happened == []
+
+
+def test_another_carrier_retunes_the_engine_and_the_same_one_does_not() -> None:
+    with talking() as (server, client):
+        for frequency in ("2400000000", "868000000", "868000000"):
+            assert client.write(f"WRITE {PHY} OUTPUT TX_LO frequency", frequency) > 0
+        assert loopback(server).happened == ["retune"]
+
+
+def test_channels_that_the_engine_lacks_are_silent_and_can_be_set() -> None:
+    with talking(1, tx=2, rx=3) as (_, client):
+        opened(client)
+        gain = f"{PHY} OUTPUT voltage1 hardwaregain"
+        assert client.write(f"WRITE {gain}", "-10") > 0
+        assert client.value(f"READ {gain}") == "-10.000000 dB"
+        push(client, ramp(10))
+        assert not client.samples(80).any()
+
+
+def test_paced_time_is_held_back() -> None:
+    with talking() as (server, client):
+        server.converters.pace = 1e5
+        opened(client, tx=False)
+        client.samples(8 * 100)
+        assert server.converters._due > 0
 
 
 def test_a_restart_forgets_the_settings_and_keeps_the_ports() -> None:

@@ -39,19 +39,44 @@ class Loopback:
     """An engine whose receive channel r hears transmit channel r mod tx."""
 
     def __init__(self, tx: int, rx: int) -> None:
-        self.rows = np.arange(rx) % max(tx, 1)
-        self.time = 0
+        self.tx_channels, self.rx_channels = tx, rx
+        self.gains = {"tx": np.zeros(tx), "rx": np.zeros(rx)}
+        self.happened: list[str] = []
 
     def process(self, samples: np.ndarray) -> np.ndarray:
         """From (tx, n) to (rx, n)."""
-        self.time += samples.shape[1]
-        return np.asarray(samples[self.rows])
+        sent = samples * 10 ** (self.gains["tx"][:, None] / 20)
+        heard = sent[np.arange(self.rx_channels) % self.tx_channels]
+        return np.asarray(heard * 10 ** (self.gains["rx"][:, None] / 20))
+
+    def gain(self, direction: str, channel: int) -> float:
+        """In dB."""
+        return float(self.gains[direction][channel])
+
+    def set_gain(self, direction: str, channel: int, gain_db: float) -> float:
+        """In dB."""
+        self.gains[direction][channel] = gain_db
+        return gain_db
+
+    def retune(self) -> None:
+        """Noted down."""
+        self.happened.append("retune")
+
+    def rewind(self) -> None:
+        """Noted down."""
+        self.happened.append("rewind")
+
+    def restart(self) -> None:
+        """Noted down; gains go."""
+        self.happened.append("restart")
+        for gains in self.gains.values():
+            gains[:] = 0
 
 
 @contextlib.contextmanager
 def served(tx: int = 3, rx: int = 4, fifo: int = 1 << 17) -> Iterator[Server]:
     """A running daemon."""
-    server, stop = Server(Loopback(tx, rx), "127.0.0.1:0", tx, rx, fifo), threading.Event()
+    server, stop = Server(Loopback(tx, rx), fifo=fifo), threading.Event()
     thread = threading.Thread(target=server.run, args=(stop,), daemon=True)
     thread.start()
     try:

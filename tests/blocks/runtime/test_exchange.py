@@ -8,107 +8,31 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from blocks.runtime import Block, Count, Flowgraph, FlowgraphError
+from blocks.runtime import Flowgraph, FlowgraphError
 from blocks.runtime import exchange as exchange_module
+from blocks.runtime.exchange import Exchange
 from blocks.runtime.flowgraph import Transport
-from blocks.runtime.messages import MAX_UNREAD
+from blocks.runtime.messages import MAX_UNREAD, MessageInlet, MessageOutlet
+from blocks.runtime.plan import MessageEdge
+from blocks.runtime.signals import Aborted, Signals
+from blocks.runtime.transport import Pipes
+from tests.blocks.runtime.edges import TOKEN
 from tests.blocks.runtime.graphs import DEADLINE, TRANSPORTS, Numbers, Pass, Sink, leftovers
-from tests.blocks.runtime.talkers import Confirming, Listener, Stepper, Talker, balance, loop
+from tests.blocks.runtime.talkers import Confirming, Listener, Stepper, Talker, balance
 
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Temporary files of the test's runs, and of nobody else's."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("window", [1, 8])
-def test_a_source_waits_for_the_sink_a_thousand_times(transport: Transport, window: int) -> None:
-    graph, _ = loop(1000, window=window)
-    report = graph.run(transport)
-    assert report.snapshots == 1000
-    assert report.results["stepper"] == {
-        "count": 1000,
-        "confirmed": [["sink_0", n] for n in range(997, 1000)],
-    }
-    assert balance(report.blocks["sink_0"]) == (1000, 0, 0)
-    assert balance(report.blocks["stepper"]) == (0, 1000, 0)
-    assert (report.malformed, report.lost_frames, report.repeated_frames) == (0, 0, 0)
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_several_writers_of_one_port_each_keep_their_order(transport: Transport) -> None:
-    graph, source = loop(100, sinks=3)
-    source.result = lambda: {"confirmed": source.confirmed}  # type: ignore[method-assign]
-    report = graph.run(transport)
-    confirmed = report.results["stepper"]["confirmed"]
-    for number in range(3):
-        mine = [position for name, position in confirmed if name == f"sink_{number}"]
-        assert mine == list(range(100))
-    assert len(confirmed) == 300
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_one_port_reaches_several_readers(transport: Transport) -> None:
-    graph = Flowgraph("words", frame=10, window=100)  # the source never waits for its readers
-    source = Talker(100, words=3)
-    readers = [Listener("index", patience=DEADLINE, name=f"reader_{n}") for n in range(2)]
-    for reader in readers:
-        graph.connect(source, Pass(f"pass_{reader.name}"), reader).message(source, "word", reader)
-    graph.message(source, "word", readers[1], "other")
-    report = graph.run(transport)
-    # The last call of the source, which ends the stream, speaks as well.
-    said = [[position, number] for position in range(0, 101, 10) for number in range(3)]
-    published = balance(report.blocks["talker"])
-    heard = {reader.name: report.results[reader.name]["words"] for reader in readers}
-    for words in heard.values():
-        assert len(words) >= 10
-        assert words == said[: len(words)]
-    # What is in the end not taken has been dropped, and counted.
-    assert published == (99, 0, 99 - sum(len(words) for words in heard.values()))
-    assert balance(report.blocks["reader_0"]) == (0, len(heard["reader_0"]), 0)
-
-
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_messages_may_run_in_circles(transport: Transport) -> None:
-    class Ring(Block):
-        """Passes a number on, one more each time."""
-
-        consumes = {"index": Count()}
-        publishes = ("out",)
-        subscribes = ("into",)
-        last = -1
-
-        def work(self, index: np.ndarray) -> dict[str, np.ndarray]:
-            if self.name == "ring_0" and self.position == 0:
-                self.publish("out", 0)
-                return {}
-            (self.last,) = self.messages("into", DEADLINE)
-            self.publish("out", self.last + 1)
-            return {}
-
-        def result(self) -> dict[str, Any]:
-            return {"last": self.last}
-
-    graph = Flowgraph("ring", frame=1)
-    rings = [Ring(f"ring_{n}") for n in range(3)]
-    graph.connect(source := Numbers(20), Pass())
-    for one in rings:
-        graph.connect(source, one, Sink("index", name=f"below_{one.name}"))
-    graph.connect(graph.blocks["pass"], Sink("index", name="beside"))
-    for n in range(3):
-        graph.message(rings[n], "out", rings[(n + 1) % 3], "into")
-    report = graph.run(transport)
-    assert [report.results[f"ring_{n}"]["last"] for n in range(3)] == [56, 57, 58]
-    assert balance(report.blocks["ring_0"]) == (20, 19, 0)
-    assert balance(report.blocks["ring_2"]) == (20, 20, 1)
 
 
 def test_what_was_not_taken_in_one_run_is_not_there_in_the_next() -> None:
@@ -271,6 +195,92 @@ def test_ports_belong_to_the_thread_of_work(method: str) -> None:
     graph.connect(Numbers(10), Threaded("index"))
     with pytest.raises(FlowgraphError, match=rf"RuntimeError: {method}\(\) belongs to the thread that calls"):
         graph.run()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Exchange, Exchange, Signals]]:
+    """Two exchanges of this thread: `a` speaks to `b`."""
+    edge = MessageEdge("a.out>b.into", "a", "b", "out", "into")
+    signals = Signals()
+    with closing(Pipes()) as pipes:
+        outlet = MessageOutlet(pipes, edge.name, TOKEN, "inproc://line")
+
+        def open_inlet(name: str) -> MessageInlet:
+            return MessageInlet(pipes, name, TOKEN, outlet.endpoint)
+
+        first, second = (Exchange(name, [edge], {edge.name: outlet}, open_inlet, signals) for name in "ab")
+        with closing(first), closing(second):
+            yield first, second, signals
+
+
+def test_who_waits_looks_after_the_stream_meanwhile(pair: tuple[Exchange, Exchange, Signals]) -> None:
+    first, second, _ = pair
+    first.open(first.serve)
+    calls = []
+
+    def idle() -> None:
+        calls.append(1)
+        first.serve()
+        if len(calls) == 3:
+            first.publish("out", "word")
+
+    second.open(idle)
+    assert second.messages("into", DEADLINE) == ["word"]
+    assert len(calls) == 3
+
+
+def test_who_has_published_too_much_looks_after_the_stream_meanwhile(
+    pair: tuple[Exchange, Exchange, Signals],
+) -> None:
+    first, second, _ = pair
+    second.open(second.serve)
+    got: list[Any] = []
+
+    def idle() -> None:
+        got.extend(second.messages("into", 0))
+        first.serve()
+
+    first.open(idle)
+    for number in range(MAX_UNREAD + 1):
+        first.publish("out", number)
+    assert 0 < len(got) <= MAX_UNREAD
+    assert got == list(range(len(got)))
+
+
+def test_a_wait_in_an_aborted_graph_unwinds(pair: tuple[Exchange, Exchange, Signals]) -> None:
+    first, second, signals = pair
+    first.open(first.serve)
+    second.open(second.serve)
+    seen = [first.stopping]
+    signals.drain.set()
+    assert second.messages("into", DEADLINE) == []
+    assert second.cut_short
+    signals.abort.set()
+    assert [*seen, first.stopping] == [False, True]
+    with pytest.raises(Aborted):
+        second.messages("into", DEADLINE)
+    for number in range(MAX_UNREAD):
+        first.publish("out", number)
+    with pytest.raises(Aborted):
+        first.publish("out", "one too many")
+    with pytest.raises(Aborted):
+        first.settle()
+
+
+def test_a_value_that_is_no_msgpack_is_counted_and_skipped(pair: tuple[Exchange, Exchange, Signals]) -> None:
+    first, second, _ = pair
+    first.open(first.serve)
+    second.open(first.serve)
+    ((_, outlet),) = first._sends
+    first.publish("out", 1)
+    for bad in (b"", b"\xc1", b"\x81\x01\x02", b"\x01\x02", b"\xc7\x01\x05x"):
+        outlet.send(bad)
+    first.publish("out", 2)
+    got: list[Any] = []
+    while len(got) < 2:
+        got += second.messages("into", DEADLINE)
+    assert got == [1, 2]
+    assert (second.received, second.malformed) == (2, 5)
 
 
 def test_a_reader_that_has_ended_takes_nothing_more() -> None:

@@ -18,7 +18,7 @@ def state(result: dict[str, Any] | None = None, **counters: float) -> dict[str, 
 def summary() -> Report:
     """Of a source, a block with two replicas and two sinks."""
     states = {
-        "source": state(frames=4, snapshots=40, busy_seconds=0.5),
+        "source": state(frames=4, snapshots=40, busy_seconds=0.5, messages_received=3),
         "slow#0": state(frames=2, snapshots=20, lost_frames=1, malformed=1),
         "slow#1": state(frames=2, snapshots=20, lost_frames=2, repeated_frames=3),
         "fast_sink": state({"ser": 0.5}, frames=4, snapshots=40),
@@ -33,6 +33,7 @@ def test_replicas_are_added_up() -> None:
     assert list(report.blocks) == ["source", "slow", "fast_sink", "late_sink", "silent"]
     assert report.blocks["slow"] == BlockReport(4, 40, 0, 0, 3, 3, 1)
     assert report.blocks["silent"] == BlockReport()
+    assert report.blocks["source"].messages_received == 3
 
 
 def test_totals() -> None:

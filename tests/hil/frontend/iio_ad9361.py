@@ -12,6 +12,7 @@ import errno
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 from xml.sax.saxutils import quoteattr
 
 PHY, RX, TX = "iio:device0", "iio:device3", "iio:device2"
@@ -119,21 +120,36 @@ def among(*values: str) -> Callable[[str], str]:
     return check
 
 
+class Board(Protocol):
+    """What the chip is soldered to."""
+
+    rate: float
+    """Samples/s after power-up."""
+
+    def status(self, device: str, clear: int) -> int:
+        """Read, then clear, the status register of a converter."""
+
+    def gain(self, direction: str, place: int) -> float:
+        """Gain of a "tx" or "rx" channel in dB."""
+
+    def set_gain(self, direction: str, place: int, gain: float) -> None:
+        """Set it."""
+
+    def retune(self) -> None:
+        """A carrier has changed."""
+
+
 class Ad9361:
-    """The control side of a context: two transmit and two receive channels behind an AD9361.
+    """The control side of a context: two transmit and two receive channels behind an AD9361."""
 
-    `status(device, clear)` reads and clears the status register of a converter.
-    """
-
-    def __init__(self, serial: str, status: Callable[[str, int], int]) -> None:
+    def __init__(self, serial: str, board: Board) -> None:
         self.locked = True
-        self._status = status
-        self._rate, self._fir = "30720000", "0"
+        self._board, self._status = board, board.status
+        self._rate, self._fir = str(round(board.rate)), "1" if board.rate < SLOWEST else "0"
         self._register = 0
         modes = among("manual", "slow_attack", "fast_attack", "hybrid")
         self.gain_modes = [Attribute("slow_attack", modes) for _ in range(2)]
-        self.rx_gains = [Attribute("0.000000 dB", self._receive_gain(k)) for k in range(2)]
-        self.tx_gains = [Attribute("0.000000 dB", number(-89.75, 0, " dB", 0.25)) for _ in range(2)]
+        self.gains = {side: [self._gain(side, k) for k in range(2)] for side in ("tx", "rx")}
         self.devices = [self._phy(), self._converter(TX), self._converter(RX)]
         self.attributes = {
             "hw_model": "Virtual front end, PlutoSDR and FMCOMMS2 compatible (AD9361)",
@@ -143,11 +159,6 @@ class Ad9361:
             "local,time": "virtual",
         }
 
-    def gain(self, direction: str, channel: int) -> float:
-        """Gain of a channel as an amplitude. The automatic gain control leaves it as it was."""
-        text = (self.tx_gains if direction == "tx" else self.rx_gains)[channel].read()
-        return float(10 ** (float(text.split()[0]) / 20))
-
     def find(self, name: str) -> Device:
         """The device of an id or a name. Raises Refused."""
         for device in self.devices:
@@ -155,15 +166,29 @@ class Ad9361:
                 return device
         raise Refused(errno.ENODEV)
 
-    def _receive_gain(self, channel: int) -> Callable[[str], str]:
-        check = number(-3, 71, " dB")
+    def _gain(self, side: str, place: int) -> Attribute:
+        """Gain of a channel. The automatic gain control leaves it as it was."""
+        check = number(-3, 71, " dB") if side == "rx" else number(-89.75, 0, " dB", 0.25)
 
-        def checked(text: str) -> str:
-            if self.gain_modes[channel].read() != "manual":
+        def change(text: str) -> None:
+            if side == "rx" and self.gain_modes[place].read() != "manual":
                 raise Refused(errno.EOPNOTSUPP)
-            return check(text)
+            self._board.set_gain(side, place, float(check(text).split()[0]))
 
-        return checked
+        return Attribute(lambda: f"{self._board.gain(side, place):.6f} dB", change)
+
+    def _carrier(self) -> Attribute:
+        check = number(70_000_000, 6_000_000_000)
+        carrier = Attribute("2400000000")
+
+        def change(text: str) -> str:
+            found = check(text)
+            if found != carrier.read():
+                self._board.retune()
+            return found
+
+        carrier.check = change
+        return carrier
 
     def _set_rate(self, text: str) -> None:
         low = SLOWEST_WITH_FIR if self._fir == "1" else SLOWEST
@@ -192,14 +217,13 @@ class Ad9361:
             "filter_fir_en": Attribute(lambda: self._fir, self._set_fir),
         }
         widths = {name: Attribute("18000000", number(200_000, 56_000_000)) for name in ("rx", "tx")}
-        carriers = [Attribute("2400000000", number(70_000_000, 6_000_000_000)) for _ in range(2)]
         channels = []
         for k in range(2):
             receive = {
                 **rate,
                 "gain_control_mode": self.gain_modes[k],
                 "gain_control_mode_available": fixed("manual fast_attack slow_attack hybrid"),
-                "hardwaregain": self.rx_gains[k],
+                "hardwaregain": self.gains["rx"][k],
                 "hardwaregain_available": fixed("[-3 1 71]"),
                 "rf_bandwidth": widths["rx"],
                 "rf_bandwidth_available": fixed("[200000 1 56000000]"),
@@ -208,7 +232,7 @@ class Ad9361:
             }
             transmit = {
                 **rate,
-                "hardwaregain": self.tx_gains[k],
+                "hardwaregain": self.gains["tx"][k],
                 "hardwaregain_available": fixed("[-89.750000 0.250000 0.000000]"),
                 "rf_bandwidth": widths["tx"],
                 "rf_bandwidth_available": fixed("[200000 1 40000000]"),
@@ -218,7 +242,7 @@ class Ad9361:
             channels += [Channel(f"voltage{k}", False, receive), Channel(f"voltage{k}", True, transmit)]
         for k, name in enumerate(("RX_LO", "TX_LO")):
             carrier = {
-                "frequency": carriers[k],
+                "frequency": self._carrier(),
                 "frequency_available": fixed("[70000000 1 6000000000]"),
                 "external": Attribute("0", among("0")),
                 "powerdown": Attribute("0", among("0", "1")),

@@ -14,15 +14,34 @@ from typing import Protocol
 import numpy as np
 
 STEPS = 2048
+LATEST = 0.1  # seconds that paced time may fall behind before it is given up to catch up
 PIECE = 1 << 14
 """Most ticks that the engine is asked for at once."""
 
 
 class Engine(Protocol):
-    """What stands between transmitters and receivers."""
+    """What stands between transmitters and receivers: the part of it that is used here."""
+
+    tx_channels: int
+    rx_channels: int
 
     def process(self, samples: np.ndarray) -> np.ndarray:
-        """From transmitted (t, n) complex64 to received (r, n) complex64."""
+        """From transmitted (tx_channels, n) complex64 to received (rx_channels, n) complex64."""
+
+    def gain(self, direction: str, channel: int) -> float:
+        """Gain of a "tx" or "rx" channel in dB."""
+
+    def set_gain(self, direction: str, channel: int, gain_db: float) -> float:
+        """Set it; returns the actual one."""
+
+    def retune(self) -> None:
+        """Another carrier."""
+
+    def rewind(self) -> None:
+        """Time 0 with the same hardware."""
+
+    def restart(self) -> None:
+        """As after a power cut."""
 
 
 def encode(levels: np.ndarray) -> np.ndarray:
@@ -93,14 +112,13 @@ class Converters:
     """Converters of `contexts` contexts, two transmitters and two receivers each, around one engine.
 
     `fifo`: ticks that wait for a context that reads more slowly than the others; what is older is lost.
-    `grid`: streams that are opened when none is begin at a multiple of so many ticks.
+    `grid`: streams that are opened when none is begin at a multiple of so many ticks. `pace`: ticks/s that
+    time is held back to (0: none).
     """
 
-    def __init__(
-        self, engine: Engine, tx_channels: int, rx_channels: int, contexts: int, fifo: int, grid: int
-    ) -> None:
-        self.engine, self.fifo, self.grid = engine, fifo, grid
-        self.tx_channels, self.rx_channels = tx_channels, rx_channels
+    def __init__(self, engine: Engine, contexts: int, fifo: int, grid: int, pace: float) -> None:
+        self.engine, self.fifo, self.grid, self.pace = engine, fifo, grid, pace
+        self._due = 0.0
         self.time = 0
         """Ticks that have passed."""
         self.tx = [_Transmitter() for _ in range(contexts)]
@@ -181,6 +199,8 @@ class Converters:
                 done += stop - side.cursor
                 side.cursor = stop
             self._forget()
+            while (early := self._due - clock.monotonic()) > 0:
+                self._change.wait(early)
         return out
 
     def _received(self, context: int, start: int, stop: int) -> np.ndarray:
@@ -192,6 +212,16 @@ class Converters:
                 rows = part[first : first + 2, low - at : high - at]
                 out[: rows.shape[0], low - start : high - start] = rows
         return out
+
+    def rewind(self) -> None:
+        """Time 0, with nothing sent and nothing received. Nobody may be streaming."""
+        with self._change:
+            self.engine.rewind()
+            self.time = 0
+            self._history.clear()
+            for receiver in self.rx:
+                receiver.cursor = 0
+                receiver.planned.clear()
 
     def status(self, output: bool, context: int, clear: int) -> bool:
         """Whether samples were missing (transmit) or lost (receive) since this was last cleared."""
@@ -218,18 +248,20 @@ class Converters:
                 transmitter.underflows += 1
 
     def _advance(self, n: int) -> None:
-        sent = np.zeros((max(self.tx_channels, 2 * len(self.tx)), n), np.complex64)
+        sent = np.zeros((max(self.engine.tx_channels, 2 * len(self.tx)), n), np.complex64)
         if not any(side.waiting for side in self.tx):  # those that have not begun begin together
             for side in self.tx:
                 side.started = side.started or side.owner is not None
         for context, side in enumerate(self.tx):
             if side.started:
                 sent[2 * context : 2 * context + 2] = side.take(n)
-        received = np.asarray(self.engine.process(sent[: self.tx_channels]), np.complex64)
-        if received.shape != (self.rx_channels, n):
-            raise ValueError(f"the engine gave {received.shape}, not {(self.rx_channels, n)}")
+        received = np.asarray(self.engine.process(sent[: self.engine.tx_channels]), np.complex64)
+        if received.shape != (self.engine.rx_channels, n):
+            raise ValueError(f"the engine gave {received.shape}, not {(self.engine.rx_channels, n)}")
         self._history.append((self.time, received))
         self.time += n
+        if self.pace:
+            self._due = max(self._due, clock.monotonic() - LATEST) + n / self.pace
         self._forget()
         self._change.notify_all()
 

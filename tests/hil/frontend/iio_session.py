@@ -21,21 +21,46 @@ PATIENCE = 10.0
 
 
 class Context:
-    """What a context remembers between its connections."""
+    """What a context remembers between its connections. Its chip is at `rate` samples/s after power-up."""
 
-    def __init__(self, index: int, converters: Converters) -> None:
-        self.index, self.converters = index, converters
+    def __init__(self, index: int, converters: Converters, rate: float) -> None:
+        self.index, self.converters, self.rate = index, converters, rate
+        self._lacking: dict[tuple[str, int], float] = {}  # gains of channels that the engine has not
         self.reset()
 
     def reset(self) -> None:
         """As after power-up."""
-        self.chip = Ad9361(f"virtual-{self.index}", self._status)
+        self.chip = Ad9361(f"virtual-{self.index}", self)
         self.xml = self.chip.xml().encode()
         self.patience = 2.5
         self.spoil = ""
         self.kernel_buffers = {TX: 4, RX: 4}
 
-    def _status(self, device: str, clear: int) -> int:
+    def gain(self, direction: str, place: int) -> float:
+        """Gain of a channel in dB."""
+        channel = 2 * self.index + place
+        if channel < self._count(direction):
+            return self.converters.engine.gain(direction, channel)
+        return self._lacking.get((direction, place), 0.0)
+
+    def set_gain(self, direction: str, place: int, gain: float) -> None:
+        """Set it."""
+        channel = 2 * self.index + place
+        if channel < self._count(direction):
+            self.converters.engine.set_gain(direction, channel, gain)
+        else:
+            self._lacking[direction, place] = gain
+
+    def _count(self, direction: str) -> int:
+        engine = self.converters.engine
+        return engine.tx_channels if direction == "tx" else engine.rx_channels
+
+    def retune(self) -> None:
+        """A carrier has changed."""
+        self.converters.engine.retune()
+
+    def status(self, device: str, clear: int) -> int:
+        """Read, then clear, the status register of a converter."""
         output = device == TX
         bit = UNDERFLOW if output else OVERFLOW
         return bit if self.converters.status(output, self.index, clear & bit) else 0
@@ -251,9 +276,7 @@ class Session(threading.Thread):
             left, head = left - n, b""
 
     def _received(self, opened: _Opened, n: int) -> bytes:
-        levels = self._converters.read(self._context.index, n)
-        gains = np.array([[self._context.chip.gain("rx", k)] for k in range(2)], np.float32)
-        return encode(levels * gains)[:, opened.columns].tobytes()
+        return encode(self._converters.read(self._context.index, n))[:, opened.columns].tobytes()
 
     def _do_writebuf(self, arguments: list[str]) -> None:
         try:
@@ -268,8 +291,7 @@ class Session(threading.Thread):
         given = np.frombuffer(data, "<i2").reshape(-1, len(opened.columns))
         codes = np.zeros((given.shape[0], 4), "<i2")
         codes[:, opened.columns] = given
-        gains = np.array([[self._context.chip.gain("tx", k)] for k in range(2)], np.float32)
-        if not self._converters.push(self._context.index, decode(codes) * gains, self._context.patience):
+        if not self._converters.push(self._context.index, decode(codes), self._context.patience):
             raise Refused(errno.ETIMEDOUT)
         self._number(length)
 

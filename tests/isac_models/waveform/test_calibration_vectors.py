@@ -12,7 +12,6 @@ from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import PILOT_REPEATS, Calibration, CalibrationEstimator
 from tests.isac_models.waveform.array_scene import (
     HEAD,
-    HEADER,
     ArrayScene,
     chain_errors,
     qpsk,
@@ -53,7 +52,7 @@ def measured(
         if other is not None:
             y += other.received(other.parts(x, gain / 2)[1])
         y = (y * np.exp(2j * np.pi * rng.random())).astype(np.complex64)
-        estimator.add(y, HEAD + 0.31, one.cfo, symbols, HEADER)
+        estimator.add(y, HEAD + 0.31, one.cfo)
     return estimator.estimate({"device": "test"})
 
 
@@ -129,7 +128,7 @@ def test_what_is_no_number_is_refused() -> None:
     y = one.window(np.random.default_rng(3), one.vectors(symbols), 1.0)
     y[2, 500] = np.nan
     with pytest.raises(UserError, match="not finite numbers"):
-        estimator.add(y, HEAD + 0.3, 0.0, symbols, HEADER)
+        estimator.add(y, HEAD + 0.3, 0.0)
 
 
 def test_pilots_that_are_repeated_too_seldom_are_refused() -> None:

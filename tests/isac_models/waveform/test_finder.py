@@ -100,9 +100,9 @@ def test_a_device_that_starts_again_is_searched_again() -> None:
     finder = BurstFinder(FORMAT, 1)
     samples = stream(6, 12.0)
     assert sum(one.sync.detected for one in finder.push(samples, 100_000)) == 6
-    again = finder.push(samples, 0)[:6]
+    again = [one for one in finder.push(samples, 0) if one.sync.detected]
     assert finder.restarts == 1
-    assert all(one.sync.detected for one in again)
+    assert len(again) == 6
     assert np.abs(starts(again) - 12.0 - FORMAT.slot * np.arange(6)).max() < 0.1
 
 

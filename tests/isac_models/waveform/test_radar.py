@@ -199,7 +199,7 @@ class Impaired:
         symbols = qpsk(self.rng, form.payload)
         for _ in range(12):
             y = one.window(self.rng, one.vectors(symbols), 10.0 * np.exp(1j))
-            estimator.add(y, HEAD + 0.3, 3e-4, symbols, HEADER)
+            estimator.add(y, HEAD + 0.3, 3e-4)
         return estimator.estimate()
 
     def missed(self, calibration: Calibration | None, bursts: int) -> tuple[Values, dict[float, Values]]:

@@ -13,10 +13,16 @@ def burst(number: int, time: int) -> SentBurst:
     return SentBurst(number, time, np.array([1, 2], np.uint8), np.array([1j, -1], np.complex64))
 
 
-def listening(*told: list[dict[str, Any]]) -> Callable[[float], list[dict[str, Any]]]:
-    """Gives one list after another, then nothing."""
+def listening(sent: SentBursts, *told: list[dict[str, Any]]) -> Callable[[float], list[dict[str, Any]]]:
+    """Hears one list after another, then nothing."""
     waiting = list(told)
-    return lambda seconds: waiting.pop(0) if waiting else []
+
+    def listen(seconds: float) -> list[dict[str, Any]]:
+        news = waiting.pop(0) if waiting else []
+        sent.hear(news)
+        return news
+
+    return listen
 
 
 def test_a_burst_survives_the_way_over_a_message_port() -> None:
@@ -61,7 +67,7 @@ def test_a_number_that_was_never_sent_is_no_evidence() -> None:
 def test_what_may_still_be_told_is_waited_for_and_nothing_else() -> None:
     sent = SentBursts(SLOT)
     first = burst(0, 0).to_dict()
-    assert sent.find(15.0, None, listening([], [first])) is not None
+    assert sent.find(15.0, None, listening(sent, [], [first])) is not None
     asked: list[float] = []
 
     def listen(seconds: float) -> list[dict[str, Any]]:
@@ -72,8 +78,17 @@ def test_what_may_still_be_told_is_waited_for_and_nothing_else() -> None:
     assert asked == [0.0]
     assert sent.find(3 * SLOT, None, listen) is None
     assert len(asked) == 3
-    assert sent.find(3 * SLOT, None, listening([END])) is None
+    assert sent.find(3 * SLOT, None, listening(sent, [END])) is None
     assert sent.ended
+
+
+def test_a_burst_that_came_too_late_is_forgotten() -> None:
+    sent = SentBursts(SLOT)
+    for number in range(3):
+        sent.add(burst(number, number * SLOT))
+    sent.forget([{"time": SLOT}, {"time": 77}])
+    found = [sent.match(slot * SLOT + 20.0) for slot in range(3)]
+    assert [one and one.number for one in found] == [0, None, 2]
 
 
 def test_the_order_of_times_is_kept() -> None:

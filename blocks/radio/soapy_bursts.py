@@ -1,0 +1,85 @@
+"""Bursts on their way out, so that what a device tells about one is told with the tick it was meant for."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from blocks.radio.interface import Event, EventKind
+
+
+@dataclass
+class _Burst:
+    start: int | None
+    end: int | None
+    whole: bool = False
+
+
+class Bursts:
+    """What was handed over and not heard of since; `events` are appended to. Not safe for threads."""
+
+    def __init__(self, events: deque[Event]) -> None:
+        self._events = events
+        self._waiting: deque[_Burst] = deque(maxlen=10_000)
+        self.end = 0
+        """The tick behind what was sent last, as far as it is known."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the last burst has not ended."""
+        return bool(self._waiting) and not self._waiting[-1].whole
+
+    def begin(self, time: int | None, n: int, start_of_burst: bool, end_of_burst: bool) -> None:
+        """`n` samples are handed over for a tick, or behind the last ones."""
+        if start_of_burst or not self.open:
+            self._waiting.append(_Burst(time, time))
+        burst = self._waiting[-1]
+        begin = burst.end if time is None else time
+        burst.end = None if begin is None else begin + n
+        burst.whole = end_of_burst
+        self.end = max(self.end, burst.end or 0)
+
+    def cut(self, missing: int, over: bool) -> None:
+        """The last samples were not taken; `over`: nothing of the burst was."""
+        burst = self._waiting[-1]
+        if burst.end is not None:
+            if burst.end == self.end:
+                self.end -= missing
+            burst.end -= missing
+        burst.whole = False
+        if over:
+            self._waiting.pop()
+
+    def late(self, tick: int | None) -> None:
+        """A burst came after its time, which is `tick` or about it."""
+        exact = [burst for burst in self._waiting if tick is not None and burst.start == tick]
+        burst = exact[0] if exact else (self._waiting[0] if self._waiting else None)
+        time = tick if burst is None else burst.start
+        n = 0 if burst is None or burst.start is None or burst.end is None else burst.end - burst.start
+        if burst is not None:
+            self._remove(burst)
+        self.end = max((each.end or 0 for each in self._waiting), default=0)
+        self._events.append(Event(EventKind.LATE, time, n))
+
+    def acknowledged(self, tick: int | None) -> None:
+        """A burst has left; a device says so with the tick of its end or later, or without a time."""
+        done = [b for b in self._waiting if tick is not None and b.end is not None and b.end <= tick]
+        burst = done[-1] if done else (self._waiting[0] if self._waiting else None)
+        if burst is not None:
+            while self._waiting[0] is not burst:
+                self._waiting.popleft()  # nothing was told about it
+            self._remove(burst)
+        self._events.append(Event(EventKind.BURST_ACK, None if burst is None else burst.start))
+
+    def forget(self, now: int) -> None:
+        """The device has lost what it was given; time goes on at `now`."""
+        for burst in self._waiting:
+            self._events.append(Event(EventKind.LATE, burst.start, 0, "lost with the device"))
+        self._waiting.clear()
+        self.end = min(self.end, now)
+
+    def _remove(self, burst: _Burst) -> None:
+        if burst.whole:
+            self._waiting.remove(burst)
+        else:  # its rest is still to come, and is dropped by the device
+            burst.start = burst.end = None

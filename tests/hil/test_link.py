@@ -1,0 +1,186 @@
+"""The full link through a front end that shares no code with it, over every protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.receiver import known_places
+from tests.hil.loop import Outcome, run, skip_or_fail
+from tests.hil.reference import five_sigma, sense, symbol_errors
+
+pytestmark = pytest.mark.hil
+ROOT = Path(__file__).resolve().parents[2]
+PICTURE = ROOT / "flowgraphs" / "assets" / "hopper.png"
+WORST = ("--front-end=--clock-ppm=10", "--front-end=--ue-delay=12.5", "--front-end=--leakage-db=40")
+OTHER = ("--front-end=--clock-ppm=-10", "--front-end=--ue-delay=25.5", "--front-end=--echo-after=1.0")
+TRANSFERS = [
+    ("zmq", 1, WORST),
+    ("zmq", 2, OTHER),
+    ("zmq", 3, ()),
+    ("zmq", 4, ()),
+    ("iio", 5, ()),
+    ("iio", 6, WORST),
+    ("soapy", 7, ()),
+    ("soapy", 8, OTHER),
+    ("soapy", 9, ()),
+    ("soapy", 10, ()),
+    ("sim", 11, ()),
+    ("sim", 12, ("--front-end=--clock-offset=1e-5", "--front-end=--user-delay=7.5")),
+]
+
+
+def need(radio: str) -> None:
+    """Skip where the library behind a radio is missing; fail where CI has installed it."""
+    if radio == "iio":
+        try:
+            import iio  # noqa: F401
+        except (ImportError, OSError, AttributeError) as error:
+            skip_or_fail(f"libiio is missing: {error}")
+    if radio == "soapy":
+        from blocks.radio.interface import RadioError
+        from blocks.radio.lab import soapy_driver
+        from blocks.radio.registry import radio_class
+        from blocks.radio.system_packages import system_package
+
+        try:
+            soapy_driver()
+            radio_class("soapy")
+            system_package("SoapySDR", "apt-get install python3-soapysdr")
+        except RadioError as error:
+            skip_or_fail(str(error))
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small picture: a few thousand bytes, some hundred bursts with their parity."""
+    path = tmp_path_factory.mktemp("sent") / "small.png"
+    Image.open(PICTURE).resize((36, 36)).save(path)
+    return path
+
+
+@pytest.mark.parametrize(("radio", "seed", "options"), TRANSFERS)
+def test_a_picture_arrives_identical(
+    radio: str, seed: int, options: tuple[str, ...], picture: Path, tmp_path: Path
+) -> None:
+    need(radio)
+    out = tmp_path / "received.png"
+    outcome = run(
+        *("--radio", radio, "--front-end-seed", str(seed), "--file", str(picture), "--out", str(out)),
+        *options,
+    )
+    assert out.read_bytes() == picture.read_bytes()
+    received = outcome.result("file_receiver")
+    sent = outcome.result("file_sender")
+    assert received["intact"]
+    assert sent["file_bits_per_slot"] > 150
+    assert sent["repeats"] >= 0
+    assert outcome.result("radio_receive")["lost_samples"] == 0
+
+
+def test_the_program_does_it_as_a_user_would(tmp_path: Path, picture: Path) -> None:
+    out = tmp_path / "received.png"
+    command = [sys.executable, "flowgraphs/isac_hil.py", "--radio", "zmq"]
+    files = ["--file", str(picture), "--out", str(out)]
+    done = subprocess.run(
+        [*command, *files], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert hashlib.sha256(out.read_bytes()).digest() == hashlib.sha256(picture.read_bytes()).digest()
+    assert "protocol in the loop; no RF hardware was touched" in done.stdout
+    assert "intact" in done.stdout
+
+
+# Against the link in one process ---------------------------------------------------------------
+
+BURSTS = "600"
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    """The same front end seen with the baseline and with the learned array."""
+    return {
+        name: run(
+            "--radio", "zmq", "--bursts", BURSTS, "--rho", "0.7", "--precoder", name, "--front-end-seed", "3"
+        )
+        for name in ("baseline", "learned")
+    }
+
+
+@pytest.mark.parametrize("name", ["baseline", "learned"])
+def test_the_radio_costs_at_most_half_a_decibel(outcomes: dict[str, Outcome], name: str) -> None:
+    one = outcomes[name]
+    truth, beam = one.truth, one.design.precoder.beam
+    known = known_places(BurstFormat()).size
+    missed = 1 - one.detected.mean(axis=1)
+    with_loss = sense(one.scenario, truth, beam, one.design.detector, 0.5, seed=7)
+    excess, spread = five_sigma((missed - (1 - with_loss.detected))[truth.present])
+    assert excess < spread, (excess, spread)
+    # The test can fail: a loss of 3 dB is far outside.
+    worse = sense(one.scenario, truth, beam, one.design.detector, 3.5, seed=8)
+    difference, spread = five_sigma(((1 - worse.detected) - missed)[truth.present])
+    assert difference > spread
+    wrong = one.wrong.mean(axis=1)
+    excess, spread = five_sigma(wrong - symbol_errors(one.scenario, truth, beam, 0.5, known)[: wrong.size])
+    assert excess < spread, (excess, spread)
+
+
+@pytest.mark.parametrize("name", ["baseline", "learned"])
+def test_false_alarms_are_on_target_and_angles_as_good(outcomes: dict[str, Outcome], name: str) -> None:
+    one = outcomes[name]
+    absent = one.detected[~one.truth.present].mean(axis=1)
+    mean, spread = five_sigma(absent)
+    assert abs(mean - one.scenario.false_alarm) < spread
+    reference = sense(one.scenario, one.truth, one.design.precoder.beam, one.design.detector, 0.0, seed=9)
+    weight = reference.detected[one.truth.present]
+    expected = np.nansum(reference.square_error[one.truth.present] * weight) / weight.sum()
+    found = one.detected[one.truth.present]
+    error = (one.estimated - one.truth.angle[:, None])[one.truth.present][found]
+    assert np.sqrt(np.mean(error**2)) < 1.2 * np.sqrt(expected)
+
+
+def test_the_learned_array_wins_through_the_radio_too(outcomes: dict[str, Outcome]) -> None:
+    # The same coherence blocks: the front end draws them by their place in time.
+    both = np.intersect1d(outcomes["baseline"].sent_at, outcomes["learned"].sent_at)
+    assert both.size > 400
+    found, error = {}, {}
+    truth = outcomes["baseline"].truth
+    present = truth.present[np.isin(outcomes["baseline"].sent_at, both)]
+    for name, one in outcomes.items():
+        rows = np.isin(one.sent_at, both)
+        assert np.array_equal(one.truth.present[rows], present)
+        found[name] = one.detected[rows]
+        error[name] = (one.estimated - one.truth.angle[:, None])[rows] ** 2
+    gain, spread = five_sigma((found["learned"].mean(axis=1) - found["baseline"].mean(axis=1))[present])
+    assert gain > 0, (gain, spread)
+    agreed = present[:, None] & found["learned"] & found["baseline"]
+    worse = np.where(agreed, error["baseline"] - error["learned"], 0).sum(axis=1) / agreed.sum(axis=1).clip(1)
+    difference, spread = five_sigma(worse[agreed.any(axis=1)])
+    assert difference > spread, (difference, spread)
+    rmse = {name: np.sqrt(error[name][agreed].mean()) for name in outcomes}
+    assert rmse["learned"] < 0.95 * rmse["baseline"], rmse
+
+
+# Recordings --------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(importlib.util.find_spec("sigmf") is None, reason="sigmf is missing: pip install sigmf")
+def test_a_recording_of_the_radio_opens_as_sigmf(tmp_path: Path) -> None:
+    import sigmf
+
+    path = tmp_path / "air.sigmf-meta"
+    outcome = run("--radio", "sim", "--bursts", "12", "--record", str(path))
+    recording = sigmf.fromfile(str(path))
+    recording.validate()
+    samples = recording.read_samples()
+    assert samples.shape == (outcome.result("radio_receive")["samples"], 17)
+    labels = [one["core:label"] for one in recording.get_annotations()]
+    assert labels.count("burst") == 12

@@ -60,7 +60,7 @@ def test_where_nothing_comes_back_antennas_and_gain_are_named() -> None:
     rng = np.random.default_rng(1)
     noise = (0.01 * rng.normal(size=(5, 200_000, 2)) @ [1, 1j]).astype(np.complex64)
     radio = FakeRadio([Received(noise, 0)], tx_channels=4, rx_channels=5)
-    with pytest.raises(RadioError, match="0 of 6 bursts came back: look at gain") as refusal:
+    with pytest.raises(RadioError, match="0 of 6 bursts came back: look at gain and reflector") as refusal:
         calibrate(radio, Scenario(antennas=4), BurstFormat(4), {}, bursts=6)
     assert "\n" not in str(refusal.value)
 

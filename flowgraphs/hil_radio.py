@@ -110,7 +110,10 @@ class Bench:
 @contextmanager
 def open_bench(options: argparse.Namespace, layout: BurstFormat) -> Iterator[Bench]:
     """Open what the options name, with a virtual front end behind it where no device is named."""
-    with ExitStack() as stack:
+    from threadpoolctl import threadpool_limits
+
+    # Small matrices, blocks in threads of their own: more threads of linear algebra would only wait.
+    with threadpool_limits(1), ExitStack() as stack:
         if options.radio == "sim":
             radio, lab = _simulated(options, layout)
         elif options.device is None:

@@ -91,7 +91,7 @@ class RadarReceiver:
         Raises UserError for samples that are not finite numbers.
         """
         form = self.format
-        if not np.isfinite(np.vdot(window, window).real):
+        if not np.isfinite(window.sum()):
             raise UserError(
                 "the window contains values that are not finite numbers; look at the radio's samples"
             )

@@ -19,11 +19,18 @@ BLOCK = 64
 DOUBLE = types.float64
 
 
-@kernel(writable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 2))
-def rotate(rows: Any, window: Any, gains: Any, turn: Any) -> None:
-    """rows[n, c] = gains[c] turn[n] window[c, n]: window (C, 2L), gains (C, 2), turn (L, 2)."""
+@kernel(writable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 2), DOUBLE, DOUBLE)
+def rotate(rows: Any, window: Any, gains: Any, cfo: Any, start: Any) -> None:
+    """rows[n, c] = gains[c] window[c, n] e^{-j2π cfo (n - start)}: window (C, 2L), gains (C, 2)."""
     channels = window.shape[0]
     length = rows.shape[0]
+    turn = np.empty((length, 2), np.float32)
+    step_x, step_y = np.cos(2 * np.pi * cfo), -np.sin(2 * np.pi * cfo)
+    x, y = np.cos(2 * np.pi * cfo * start), np.sin(2 * np.pi * cfo * start)
+    for n in range(length):
+        turn[n, 0] = x
+        turn[n, 1] = y
+        x, y = x * step_x - y * step_y, x * step_y + y * step_x
     for first in range(0, length, BLOCK):
         last = min(first + BLOCK, length)
         for c in range(channels):
@@ -32,10 +39,10 @@ def rotate(rows: Any, window: Any, gains: Any, turn: Any) -> None:
             for n in range(first, last):
                 p = a * turn[n, 0] - b * turn[n, 1]
                 q = a * turn[n, 1] + b * turn[n, 0]
-                x = window[c, 2 * n]
-                y = window[c, 2 * n + 1]
-                rows[n, 2 * c] = p * x - q * y
-                rows[n, 2 * c + 1] = p * y + q * x
+                u = window[c, 2 * n]
+                v = window[c, 2 * n + 1]
+                rows[n, 2 * c] = p * u - q * v
+                rows[n, 2 * c + 1] = p * v + q * u
 
 
 @kernel(writable(FLOAT, 2), readable(FLOAT, 2), readable(FLOAT, 1), types.int64, types.int64)
@@ -159,6 +166,8 @@ def delay(wave: Any, planes: Any, weights: Any, at: Any) -> None:
             total[n] = 0
         for j in range(weights.shape[0]):
             weight = weights[j]
+            if weight == 0:
+                continue
             first = at - j
             for n in range(length):
                 total[n] += weight * planes[part, first + n]

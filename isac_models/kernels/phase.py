@@ -67,6 +67,22 @@ def turn_back(real: Any, imaginary: Any, angle: Any, values: Any, places: Any, d
 _MATRIX = readable(DOUBLE, 2)
 
 
+@kernel(writable(DOUBLE, 1), _MATRIX, readable(DOUBLE, 3))
+def power(out: Any, values: Any, bank: Any) -> None:
+    """out[g] = |Σ_i bank[:, i, g] values[i]|², bank (2, n, G) in real and imaginary part, values (n, 2)."""
+    width = out.shape[0]
+    real = np.zeros(width)
+    imaginary = np.zeros(width)
+    for i in range(values.shape[0]):
+        a = values[i, 0]
+        b = values[i, 1]
+        for g in range(width):
+            real[g] += bank[0, i, g] * a - bank[1, i, g] * b
+            imaginary[g] += bank[0, i, g] * b + bank[1, i, g] * a
+    for g in range(width):
+        out[g] = real[g] * real[g] + imaginary[g] * imaginary[g]
+
+
 @kernel(
     writable(DOUBLE, 1),
     _MATRIX,

@@ -91,12 +91,11 @@ class RadarReceiver:
         Raises UserError for samples that are not finite numbers.
         """
         form = self.format
-        if not np.isfinite(np.vdot(window, window).real):
+        if not np.isfinite(window.sum()):
             raise UserError(
                 "the window contains values that are not finite numbers; look at the radio's samples"
             )
-        turn = np.exp(-2j * np.pi * cfo * (np.arange(window.shape[1]) - start)).astype(np.complex64)
-        y = self._equalised(window, turn)
+        y = self._equalised(window, cfo, start)
         noise = self._listen(y, start)
         stream = np.zeros(form.symbols, np.complex128)
         stream[form.preamble_at], stream[form.header_at] = form.preamble, header
@@ -121,14 +120,15 @@ class RadarReceiver:
             response=scale * (z[:, form.orthogonal_at - begin] @ self._pilots),
         )
 
-    def _equalised(self, window: Values, turn: Values) -> Values:
+    def _equalised(self, window: Values, cfo: float, start: float) -> Values:
         """The window (K, L) through the inverse of the receive chains, its carrier offset turned back."""
         if window.dtype != np.complex64:
+            turn = np.exp(-2j * np.pi * cfo * (np.arange(window.shape[1]) - start))
             return np.asarray(window * (self._equalise * turn))
         rows = np.empty((window.shape[1], 2 * window.shape[0]), np.float32)
         samples = np.ascontiguousarray(window).view(np.float32)
-        gains, turns = (x.view(np.float32).reshape(-1, 2) for x in (self._equalise, turn))
-        _kernels().rotate(rows, samples, gains, turns)
+        gains = self._equalise.view(np.float32).reshape(-1, 2)
+        _kernels().rotate(rows, samples, gains, cfo, start)
         return np.asarray(rows.view(np.complex64).T)
 
     def _listen(self, y: Values, start: float) -> float:

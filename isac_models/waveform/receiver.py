@@ -147,12 +147,14 @@ class _Fitter:
         self.steps = [np.ascontiguousarray(np.linalg.pinv(self.basis[:n].T)) for n in (1, 2)]
         self.bend = _bend(self.places, self.places)
         self._at = self.places.astype(np.float64)
+        self._planes = np.ascontiguousarray(np.stack([self.bank.real.T, self.bank.imag.T]), np.float64)
 
     def fit(self, values: Values) -> _Phasor:
         """From v_i = y_i / x_i at the places, (n,): δ of the grid, Fisher scoring of δ, then of δ and γ."""
-        coarse = np.abs(self.bank @ values.astype(np.complex64))
-        found = np.array([0, 0, self.grid[np.argmax(coarse)], 0])
         parts = np.ascontiguousarray(values, np.complex128).view(np.float64).reshape(-1, 2)
+        coarse = np.empty(self.grid.size)
+        _kernels().power(coarse, parts, self._planes)
+        found = np.array([0, 0, self.grid[np.argmax(coarse)], 0])
         _kernels().fit(found, parts, self._at, *self.steps, self.bend, SIGNIFICANT, SCORINGS)
         return _Phasor(complex(found[0], found[1]), float(found[2]), float(found[3]))
 

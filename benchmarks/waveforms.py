@@ -92,9 +92,9 @@ def csi(bursts: int) -> list[dict[str, float]]:
 
 def plot(points: list[dict[str, float]], file: Path) -> None:
     """SER over SNR: measured as marks, closed forms as lines."""
-    import matplotlib
+    import matplotlib as mpl
 
-    matplotlib.use("Agg")
+    mpl.use("Agg")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")

@@ -74,7 +74,7 @@ class RadioReceive(Source):
             try:
                 received = self.radio.rx.recv(most)
             except RadioTimeout as error:
-                if self._ended and self._most is None:
+                if self._ended and self._most is None and self._next is not None:
                     self._failed = str(error)
                     return None
                 raise

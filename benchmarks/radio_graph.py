@@ -1,6 +1,6 @@
 """Our side of benchmarks/radio.py: the receive branches of flowgraphs/isac_hil.py, fed from memory.
 
-python benchmarks/radio_graph.py FOLDER [--part chain|filters|latency] [--decisions FILE.npz]
+python benchmarks/radio_graph.py FOLDER [--part chain|filters|latency] [--transport ipc|inproc]
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ import numpy as np
 
 import blocks
 from blocks.runtime import Block, Field, Flags, Flowgraph, Signal, Source, Symbols
+from blocks.runtime.flowgraph import Transport
 from isac_models.options import Parser
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.sent import END, SentBurst
-from radio_recording import Recording, scenario_and_layout
+from radio_recording import APART, Recording, scenario_and_layout
 
-AT_ONCE = 4
+PASSES = 5
+"""How often a recording is played in a measurement of speed, so that the graph's start counts little."""
+AT_ONCE = 8
 """Slots of a frame."""
+BRANCHES = ("decisions", "detections")
 PATIENCE = 0.5
 """Seconds that a latency measurement waits for a decision: the first bursts go into the search."""
+WARM = 24
+"""Bursts of a run before the one that is measured."""
 SETTLE = 8
 """Bursts at the beginning that count for no latency."""
 
@@ -90,20 +96,22 @@ class Playback(Source):
     def work(self, count: int) -> dict[str, np.ndarray] | None:
         """The next samples, after what was sent in them."""
         samples, sent = self._recording.samples, self._recording.sent
-        origin, first = self._recording.origin, self.position
-        last = first + count
+        done, first = divmod(self.position, len(samples))
+        origin = self._recording.origin + done * APART
+        last = min(first + count, len(samples))
         if self._progress is not None:  # up to the end of the slot
             into = (first + origin - int(sent["time"][0])) % self._slot
-            last = first + min(self._slot - into, count)
+            last = min(first + self._slot - into, last)
         while self._told < len(sent["time"]) and sent["time"][self._told] < origin + last:
             n = self._told
-            burst = SentBurst(n, int(sent["time"][n]), sent["message"][n], sent["symbol"][n])
+            number, tick = int(sent["number"][n]), int(sent["time"][n])
+            burst = SentBurst(number, tick, sent["message"][n], sent["symbol"][n])
             self.publish("sent", burst.to_dict())
             self._told += 1
         if self._told == len(sent["time"]) and not self._ended:
             self.publish("sent", END)
             self._ended = True
-        if first >= len(samples):
+        if done >= self._recording.passes:
             return None
         if self._progress is not None:
             if self.handed:
@@ -116,13 +124,19 @@ class Playback(Source):
 
 
 class Kept(Block):
-    """Keeps fields (n,), and tells that they came."""
+    """Keeps fields (n,) and writes them to a file at the end of the stream; tells that they came."""
 
-    def __init__(self, name: str, fields: dict[str, Field], progress: Progress | None = None) -> None:
+    def __init__(
+        self, name: str, fields: dict[str, Field], file: Path | None = None, progress: Progress | None = None
+    ) -> None:
         super().__init__(name)
         self.consumes = fields
-        self._progress = progress
-        self._parts: dict[str, list[np.ndarray]] = {key: [] for key in fields}
+        self._file, self._progress = file, progress
+        self._parts: dict[str, list[np.ndarray]] = {}
+
+    def start(self) -> None:
+        """Nothing has come."""
+        self._parts = {key: [] for key in self.consumes}
 
     def work(self, **fields: np.ndarray) -> None:
         """Keep one frame."""
@@ -131,9 +145,10 @@ class Kept(Block):
         if self._progress is not None:
             self._progress.add(self.name, len(next(iter(fields.values()))))
 
-    def all(self, key: str) -> np.ndarray:
-        """What has come."""
-        return np.concatenate(self._parts[key])
+    def finish(self) -> None:
+        """Write the file."""
+        if self._file is not None:
+            np.savez(self._file, **{key: np.concatenate(parts) for key, parts in self._parts.items()})
 
 
 class Filters(Block):
@@ -161,8 +176,13 @@ class Filters(Block):
         return {"filtered": out}
 
 
-def chain(recording: Recording, progress: Progress | None = None) -> tuple[Flowgraph, Any]:
-    """The whole of both receive branches; the playback, and the blocks that keep what was decided."""
+def chain(
+    recording: Recording, folder: Path | None = None, progress: Progress | None = None
+) -> tuple[Flowgraph, Playback]:
+    """The whole of both receive branches, each in a process of its own with ipc, and what feeds them.
+
+    What was decided goes to decisions.npz and detections.npz in the folder.
+    """
     scenario, layout = scenario_and_layout()
     k, sent = scenario.antennas, recording.sent
     graph = Flowgraph("radio-receive", frame=AT_ONCE * layout.slot, window=2)
@@ -175,15 +195,20 @@ def chain(recording: Recording, progress: Progress | None = None) -> tuple[Flowg
     demodulator, detector = blocks.Demodulator(scenario), blocks.Detector(scenario)
     known = zip(sent["present"].tolist(), sent["angle"].tolist(), strict=True)
     truth = dict(zip(sent["time"].tolist(), known, strict=True))
-    decided = Kept("decisions", {"decided": Symbols(), "message": Symbols()}, progress)
-    detected = Kept("detections", {"detected": Flags(), "present": Flags()}, progress)
+    files = [None if folder is None else folder / f"{name}.npz" for name in BRANCHES]
+    decided = Kept(BRANCHES[0], {"decided": Symbols(), "message": Symbols()}, files[0], progress)
+    detected = Kept(BRANCHES[1], {"detected": Flags(), "present": Flags()}, files[1], progress)
+    rates = blocks.CommunicationMetrics(scenario), blocks.SensingMetrics(scenario)
+    scene = blocks.SceneTruth(truth.__getitem__)
     graph.connect(source, user, receiver, reference, demodulator, decided)
-    graph.connect(demodulator, blocks.CommunicationMetrics(scenario))
-    graph.connect(source, radar, echoes, blocks.SceneTruth(truth.__getitem__), detector, detected)
-    graph.connect(detector, blocks.SensingMetrics(scenario))
+    graph.connect(demodulator, rates[0])
+    graph.connect(source, radar, echoes, scene, detector, detected)
+    graph.connect(detector, rates[1])
+    graph.together(source, user, receiver, reference, demodulator, decided, rates[0])
+    graph.together(radar, echoes, scene, detector, detected, rates[1])
     for listener in (reference, echoes):
         graph.message(source, "sent", listener)
-    return graph, (source, decided, detected)
+    return graph, source
 
 
 def filters(recording: Recording) -> Flowgraph:
@@ -192,40 +217,41 @@ def filters(recording: Recording) -> Flowgraph:
     k = scenario.antennas
     graph = Flowgraph("radio-filters", frame=AT_ONCE * layout.slot, window=2)
     source = Playback(recording, layout.slot)
-    for name, first, last in (("user", k, k + 1), ("radar", 0, k)):
-        synchroniser = blocks.BurstSynchroniser(layout, k + 1, (first, last), name=f"{name}_synchroniser")
-        after = Filters(layout, last - first, synchroniser.width, f"{name}_filters")
+    for name, low, high in (("user", k, k + 1), ("radar", 0, k)):
+        synchroniser = blocks.BurstSynchroniser(layout, k + 1, (low, high), name=f"{name}_synchroniser")
+        after = Filters(layout, high - low, synchroniser.width, f"{name}_filters")
         graph.connect(source, synchroniser, after)
-        graph.connect(after, Kept(f"{name}_last", {"found": Flags()}))
+        last = Kept(f"{name}_last", {"found": Flags()})
+        graph.connect(after, last)
+        graph.together(*([source] if name == "user" else []), synchroniser, after, last)
     return graph
 
 
-def throughput(recording: Recording, part: str, decisions: str | None) -> dict[str, Any]:
+def throughput(recording: Recording, part: str, transport: Transport, folder: Path) -> dict[str, Any]:
     """Samples a second of a channel, start and end of the graph included."""
-    kept: Any = None
-    if part == "chain":
-        graph, kept = chain(recording)
-    else:
-        graph = filters(recording)
+
+    def graph_of(what: Recording) -> Flowgraph:
+        return chain(what, folder)[0] if part == "chain" else filters(what)
+
+    graph_of(recording.beginning(WARM)).run()  # loads libraries and tables
+    recording = recording.repeated(PASSES)
+    graph = graph_of(recording)
     began = time.perf_counter()
-    report = graph.run()
+    report = graph.run(transport)
     seconds = time.perf_counter() - began
-    n, snapshots = len(recording.samples), recording.sent["message"].size
+    n, snapshots = PASSES * len(recording.samples), recording.sent["message"].size
     found = {
         "part": part,
+        "transport": transport,
         "seconds": seconds,
         "samples_per_second": n / seconds,
         "snapshots_per_second": snapshots / seconds,
         "bursts": len(recording.sent["time"]),
         "busy_seconds": {name: one.busy_seconds for name, one in report.blocks.items()},
     }
-    if kept is not None:
-        _, decided, detected = kept
-        found |= rates(
-            decided.all("decided"), decided.all("message"), detected.all("detected"), detected.all("present")
-        )
-        if decisions:
-            np.savez(decisions, decided=decided.all("decided"), detected=detected.all("detected"))
+    if part == "chain":
+        with np.load(folder / "decisions.npz") as one, np.load(folder / "detections.npz") as two:
+            found |= rates(one["decided"], one["message"], two["detected"], two["present"])
     return found
 
 
@@ -243,12 +269,12 @@ def rates(
 def latency(recording: Recording) -> dict[str, Any]:
     """Seconds from the last sample of a burst, handed to the graph, to its decision in each branch."""
     layout = scenario_and_layout()[1]
-    progress = Progress(("decisions", "detections"), layout.payload)
-    graph, (source, _, _) = chain(recording, progress)
+    progress = Progress(BRANCHES, layout.payload)
+    graph, source = chain(recording, None, progress)
     graph.run()
     handed = np.array(source.handed)
     found: dict[str, Any] = {"bursts": len(handed) - SETTLE}
-    for name, branch in (("communication", "decisions"), ("radar", "detections")):
+    for name, branch in zip(("communication", "radar"), BRANCHES, strict=True):
         came = np.array(progress.decided[branch])  # the first ones may have been missed
         n = min(len(came), len(handed)) - SETTLE
         took = came[-n:] - handed[-n:]
@@ -261,13 +287,13 @@ def main() -> None:
     parser = Parser(prog="radio_graph.py", description="The receive chain as a flowgraph, fed from memory.")
     parser.add_argument("folder", type=Path, help="what radio_recording.record has kept")
     parser.add_argument("--part", choices=("chain", "filters", "latency"), default="chain")
-    parser.add_argument("--decisions", metavar="FILE.npz", help="keep what was decided")
+    parser.add_argument("--transport", choices=("inproc", "ipc"), default="ipc")
     options = parser.parse_args()
     recording = Recording(options.folder)
     if options.part == "latency":
         found = latency(recording)
     else:
-        found = throughput(recording, options.part, options.decisions)
+        found = throughput(recording, options.part, options.transport, options.folder)
     json.dump(found, sys.stdout)
 
 

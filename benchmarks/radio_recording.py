@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import Calibration
 
 SEED = 1
+APART = 1 << 22
+"""Ticks from one pass of a recording to the next: so long a gap is a restart of the radio."""
+OF_BURSTS = ("time", "number", "message", "symbol", "present", "angle")
 RHO = 0.5
 TAIL = 512
 """Samples before the first slot and behind the last."""
@@ -93,8 +97,31 @@ class Recording:
         self.samples: Any = np.load(folder / "samples.npy")
         with np.load(folder / "sent.npz") as kept:
             self.sent: dict[str, Any] = {name: kept[name] for name in kept.files}
+        self.passes = 1
         self.origin: int = json.loads((folder / "origin.json").read_text(encoding="utf-8"))["origin"]
         """Tick of the first sample."""
+
+    def beginning(self, bursts: int) -> Recording:
+        """The first bursts of it."""
+        part = copy(self)
+        last = int(self.sent["time"][min(bursts, len(self.sent["time"]) - 1)]) - self.origin
+        part.samples = self.samples[:last]
+        part.sent = {
+            name: values[:bursts] if name in OF_BURSTS else values for name, values in self.sent.items()
+        }
+        return part
+
+    def repeated(self, passes: int) -> Recording:
+        """The same again and again, each time APART ticks later: what lies between never comes."""
+        many = copy(self)
+        many.passes = passes
+        shift = APART * np.repeat(np.arange(passes), len(self.sent["time"]))
+        many.sent = {
+            name: np.concatenate([values] * passes) if name in OF_BURSTS else values
+            for name, values in self.sent.items()
+        }
+        many.sent["time"] = many.sent["time"] + shift
+        return many
 
     @property
     def calibration(self) -> Calibration:

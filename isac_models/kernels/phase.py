@@ -42,20 +42,13 @@ def wave(turns: Any) -> Any:
     return cosine, sine
 
 
-@kernel(writable(DOUBLE, 1), writable(DOUBLE, 1), readable(DOUBLE, 2), readable(DOUBLE, 1))
-def errors(fit: Any, angle: Any, values: Any, places: Any) -> None:
-    """Turn values (n, 2) back by fit's δ and γ; writes κ and what the values are off.
-
-    fit: κ (two numbers), δ, γ, and the mean square error |v e^{-j…} - κ|². angle (n,): Im(v e^{-j…} κ*)/|κ|².
-    """
+@inlined
+def turn_back(real: Any, imaginary: Any, angle: Any, values: Any, places: Any, delta: Any, curve: Any) -> Any:
+    """Values without their turn; κ, the mean of them, and angle (n,), Im(v e^{-j…} κ*)/|κ|²."""
     n = values.shape[0]
-    real = np.empty(n)
-    imaginary = np.empty(n)
-    delta = fit[2]
-    curve = 0.5 * fit[3]
     for i in range(n):
         k = places[i]
-        c, s = wave(k * (delta + curve * k))
+        c, s = wave(k * (delta + 0.5 * curve * k))
         real[i] = values[i, 0] * c + values[i, 1] * s
         imaginary[i] = values[i, 1] * c - values[i, 0] * s
     a = 0.0
@@ -66,10 +59,62 @@ def errors(fit: Any, angle: Any, values: Any, places: Any) -> None:
     a /= n
     b /= n
     power = max(a * a + b * b, 1e-30)
-    square = 0.0
     for i in range(n):
         angle[i] = (imaginary[i] * a - real[i] * b) / power
+    return a, b
+
+
+_MATRIX = readable(DOUBLE, 2)
+
+
+@kernel(
+    writable(DOUBLE, 1),
+    _MATRIX,
+    readable(DOUBLE, 1),
+    _MATRIX,
+    _MATRIX,
+    readable(DOUBLE, 1),
+    DOUBLE,
+    types.int64,
+)
+def fit(
+    found: Any,
+    values: Any,
+    places: Any,
+    one: Any,
+    two: Any,
+    bend: Any,
+    significant: Any,
+    scorings: Any,
+) -> None:
+    """found: κ (two numbers), δ and γ of values (n, 2) at places (n,); the δ to begin with stands in it.
+
+    `scorings` steps of scoring δ by one (1, n), and of δ and γ by two (2, n) where the curvature along bend
+    (n,) stands out of the noise: its square over its variance above `significant`.
+    """
+    n = values.shape[0]
+    real = np.empty(n)
+    imaginary = np.empty(n)
+    angle = np.empty(n)
+    delta = found[2]
+    curve = 0.0
+    a, b = turn_back(real, imaginary, angle, values, places, delta, curve)
+    for _ in range(scorings):
+        for i in range(n):
+            delta += one[0, i] * angle[i]
+        a, b = turn_back(real, imaginary, angle, values, places, delta, curve)
+    bent = 0.0
+    square = 0.0
+    for i in range(n):
+        bent += bend[i] * angle[i]
         square += (real[i] - a) * (real[i] - a) + (imaginary[i] - b) * (imaginary[i] - b)
-    fit[0] = a
-    fit[1] = b
-    fit[4] = square / n
+    if (a != 0 or b != 0) and bent * bent * 2 * (a * a + b * b) > significant * square / n:
+        for _ in range(scorings):
+            for i in range(n):
+                delta += two[0, i] * angle[i]
+                curve += two[1, i] * angle[i]
+            a, b = turn_back(real, imaginary, angle, values, places, delta, curve)
+    found[0] = a
+    found[1] = b
+    found[2] = delta
+    found[3] = curve

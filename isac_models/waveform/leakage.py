@@ -69,20 +69,23 @@ class LeakageEstimator:
         self.grid: Values = np.arange(1.0, max_delay + STEP / 2, STEP)
         """Echo delays that are looked at, (D,)."""
         self._lags = np.arange(-HALF - 1, int(np.ceil(max_delay)) + HALF + 3)
-        self._sign = 1 - 2 * (self._lags % 2)
-        self._turn_cos, self._turn_sin = (f(np.pi / HALF * self._lags) for f in (np.cos, np.sin))
+        self._turns = np.stack([f(np.pi / HALF * self._lags) for f in (np.cos, np.sin)])
         self._first = int(layout.header_at[0]) + EDGE
         """First symbol of the segment that is fitted; its last is the burst's."""
         self._taps = layout.pulse.taps().astype(np.float32)
 
-    def _weights(self, delay: Values | float) -> Values:
-        """(…, lags): s(t - delay) = Σ w_j s(t - lag_j), a sinc under Blackman's window."""
-        delay = np.asarray(delay, np.float64)[..., None]
-        t = self._lags - delay
-        at = np.abs(t) < 1e-12
-        sinc = np.where(at, 1, -self._sign * np.sin(np.pi * delay) / (np.pi * np.where(at, 1, t)))
-        turn = self._turn_cos * np.cos(np.pi / HALF * delay) + self._turn_sin * np.sin(np.pi / HALF * delay)
-        return np.asarray(sinc * np.where(np.abs(t) < HALF, 0.34 + turn * (0.5 + 0.16 * turn), 0))
+    def _weights_plain(self, delays: Values) -> Values:
+        """(D, lags): s(t - delay) = Σ w_j s(t - lag_j)."""
+        t = self._lags - delays[:, None]
+        turn = np.pi * t / HALF
+        window = 0.42 + 0.5 * np.cos(turn) + 0.08 * np.cos(2 * turn)  # Blackman's
+        return np.asarray(np.sinc(t) * np.where(np.abs(t) < HALF, window, 0))
+
+    def _weights(self, delays: Values) -> Values:
+        """As `_weights_plain`, through the compiled kernel."""
+        out = np.empty((delays.size, self._lags.size))
+        _kernels().weights(out, delays, self._turns, float(self._lags[0]), float(HALF))
+        return out
 
     def _columns(self, fraction: float, delays: Values) -> Values:
         """(2 + D, lags): s at `fraction`, its derivative by the delay, and the echo at each of the delays."""
@@ -107,7 +110,7 @@ class LeakageEstimator:
         return self._correlate_plain(window, start, symbols, span)
 
     def _room(self, window: Values, start: float) -> tuple[int, int]:
-        """Room before the waveform in `padded`, and where sample 0 of the window lies there."""
+        """How much room stands before the waveform, and where sample 0 of the window lies then."""
         pad = window.shape[1] + int(self._lags[-1])
         return pad, pad - (int(np.floor(start)) - self.format.pulse.delay)
 
@@ -149,7 +152,7 @@ class LeakageEstimator:
     def profile(self, found: Correlations, before: Values | float = 0.0) -> Values:
         """Energy that an echo at each delay of the grid explains beside the leakage, all channels: (D,).
 
-        Delays count from the leakage, whose place is told best where the echo's is known: `before` is the sum
+        Delays count from the leakage, whose place is told best where the echo is known: `before` is the sum
         of earlier bursts' profiles.
         """
         rough = self.peak(before + self._profile(found, 0.0))
@@ -175,6 +178,16 @@ class LeakageEstimator:
         shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
         return float(grid[best] + np.clip(shift, -0.5, 0.5) * STEP)
 
+    def _early(self, found: Correlations, delay: float) -> float:
+        """By how much the leakage is earlier than the start that was given, the echo at `delay`."""
+        coefficients, _ = _fit(found, self._columns(found.fraction, np.array([delay])))
+        power = np.vdot(coefficients[0], coefficients[0]).real
+        if power == 0:
+            return 0.0
+        # ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d
+        late = np.vdot(coefficients[0], coefficients[1]).real / power
+        return -min(max(float(late), -0.25), 0.25)
+
     def separate(self, found: Correlations, delay: float, length: int) -> Separated:
         """Leakage and echo with the echo at `delay`; the leakage's own delay is corrected first."""
         at, early = found.fraction, self._early(found, delay)
@@ -182,16 +195,6 @@ class LeakageEstimator:
         coefficients, inverse = _fit(found, two)
         waveform = self._delayed(found, two[0], length)
         return Separated(coefficients[0], coefficients[1], early, delay, waveform, float(inverse[0, 0].real))
-
-    def _early(self, found: Correlations, delay: float) -> float:
-        """By how much the leakage is earlier than the start that was given, the echo at `delay`."""
-        coefficients, _ = _fit(found, self._columns(found.fraction, np.array([delay])))
-        power = np.vdot(coefficients[0], coefficients[0]).real
-        if not power > 0:
-            return 0.0
-        # ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d
-        late = np.vdot(coefficients[0], coefficients[1]).real / power
-        return -min(max(float(late), -0.25), 0.25)
 
     def _delayed(self, found: Correlations, weights: Values, length: int) -> Values:
         """Σ_j w_j s(t - lag_j) at the samples of the window: (L,), complex128 in the plain form."""
@@ -218,8 +221,8 @@ def remove(y: Values, one: Separated) -> Values:
 class Correlations:
     """⟨y, s(·-lag)⟩ (K, lags), ⟨s(·-lag), s(·-lag')⟩ (lags, lags), and s itself with room around it.
 
-    planes: real and imaginary part of s, (2, n), sample 0 of the window at `zero`. s stands at whole
-    samples, the start that was given `fraction` of one later.
+    planes: real and imaginary part of s, (2, n), sample 0 of the window at
+    `zero`. s stands at whole samples, the start that was given `fraction` of one later.
     """
 
     given: Values

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from isac_models.errors import UserError
 
 Values = NDArray[Any]
+WIDE = 16
+"""Real numbers that a vector holds: with a multiple of them a sample the filter's sums stay in registers."""
 
 
 @cache
@@ -40,6 +42,7 @@ class RootRaisedCosine:
         self.samples_per_symbol, self.rolloff, self.half_span = samples_per_symbol, rolloff, half_span
         self.delay = half_span * samples_per_symbol
         """Samples from the first tap to the middle one."""
+        self._places = np.arange(-self.delay, self.delay + 1)
         self._norm = 1.0
         self._norm = 1 / float(np.sqrt(np.sum(self.taps() ** 2)))
 
@@ -48,19 +51,20 @@ class RootRaisedCosine:
 
         Source: Proakis and Salehi, Digital Communications, 5th ed., eq. (9.2-37) ff.
         """
-        t = (np.arange(-self.delay, self.delay + 1) + shift) / self.samples_per_symbol
+        t = (self._places + shift) / self.samples_per_symbol
         b = self.rolloff
-        with np.errstate(divide="ignore", invalid="ignore"):
-            g = (np.sin(np.pi * t * (1 - b)) + 4 * b * t * np.cos(np.pi * t * (1 + b))) / (
-                np.pi * t * (1 - (4 * b * t) ** 2)
-            )
-        g[np.abs(t) < 1e-9] = 1 - b + 4 * b / np.pi
         edge = np.abs(np.abs(t) - 1 / (4 * b)) < 1e-9
-        g[edge] = (
-            b
-            / np.sqrt(2)
-            * ((1 + 2 / np.pi) * np.sin(np.pi / 4 / b) + (1 - 2 / np.pi) * np.cos(np.pi / 4 / b))
+        middle = np.abs(t) < 1e-9
+        special = middle.any() or edge.any()
+        away = np.where(edge | middle, 0.1, t) if special else t
+        turn = np.pi * away
+        g = (np.sin(turn * (1 - b)) + 4 * b * away * np.cos(turn * (1 + b))) / (
+            turn * (1 - (4 * b * away) ** 2)
         )
+        if special:
+            g[middle] = 1 - b + 4 * b / np.pi
+            angle = np.pi / 4 / b
+            g[edge] = b / np.sqrt(2) * ((1 + 2 / np.pi) * np.sin(angle) + (1 - 2 / np.pi) * np.cos(angle))
         return np.asarray(self._norm * g)
 
     def shape(self, symbols: Values) -> Values:
@@ -92,7 +96,9 @@ class RootRaisedCosine:
         if samples.dtype == np.complex64 and samples.size:
             rows, lead = _lanes(samples)
             out = np.empty((count, rows.shape[1]), np.float32)
-            _kernels().matched_filter(out, rows, taps.astype(np.float32), first, self.samples_per_symbol)
+            wide = rows.shape[1] % WIDE == 0
+            apply = _kernels().matched_filter_wide if wide else _kernels().matched_filter
+            apply(out, rows, taps.astype(np.float32), first, self.samples_per_symbol)
             return _channels(out, lead)
         from scipy.signal import upfirdn
 

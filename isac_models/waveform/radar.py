@@ -111,14 +111,14 @@ class RadarReceiver:
             level = 10 * np.log10(max(np.mean(np.abs(one.leakage) ** 2) / noise, 1e-30))
         at = start - one.early + one.delay
         scale = np.float32(np.sqrt(self._noise_power / noise))
-        begin = int(form.payload_at[0])
+        begin = int(form.orthogonal_at[0])  # no symbol before it is wanted
         z = form.pulse.sample(y, at + begin * form.samples_per_symbol, int(form.payload_at[-1]) + 1 - begin)
         return RadarBurst(
             echo=scale * z.T[form.payload_at - begin],
             noise=noise,
             leakage_db=float(level),
             delay=one.delay,
-            response=scale * self._response(y, at),
+            response=scale * (z[:, form.orthogonal_at - begin] @ self._pilots),
         )
 
     def _equalised(self, window: Values, turn: Values) -> Values:
@@ -145,10 +145,3 @@ class RadarReceiver:
             before = 0.0 if self._noise is None else self._noise
             self._noise = before + (power / size - before) / self._heard
         return max(self._noise or 0.0, float(np.finfo(np.float32).tiny))
-
-    def _response(self, y: Values, at: float) -> Values:
-        """Sensing response (K, K) from the orthogonal pilots at the echo's delay, P Pᴴ = (n/K) I."""
-        form = self.format
-        begin = at + int(form.orthogonal_at[0]) * form.samples_per_symbol
-        pilots = form.pulse.sample(y, begin, form.orthogonal.shape[1])
-        return np.asarray(pilots @ self._pilots)

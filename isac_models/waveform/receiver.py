@@ -48,11 +48,11 @@ def _kernels() -> ModuleType:
 class CommBurst:
     """What one burst has brought. Amplitudes are in units of the noise: its power per symbol is 1.
 
-    payload: y, (N,) complex64, raw behind the matched filter. csi: κ̂ of each, (N,) complex64, residual
-    phase included. channel: ĥ = β a(ϑ), transmit chains included, (K,) complex64, from the orthogonal
-    pilots, with the phase of symbol 0. header: (number, flags), None where its checksum fails. noise: power
-    per sample as it came in. snr: |κ̂|². cfo: cycles per sample in the burst's middle. start: as in Sync.
-    order: points of the constellation.
+    payload: y, (N,) complex64, raw behind the matched filter. csi: κ̂ of each, (N,) complex64, residual phase
+    included. channel: ĥ = β a(ϑ), transmit chains included, (K,) complex64, from the orthogonal pilots, with
+    the phase of symbol 0. header: (number, flags), None where its checksum fails. noise: power per sample as
+    it came in. snr: |κ̂|². cfo: cycles per sample in the burst's middle. start: as in Sync. order: of the
+    constellation.
     """
 
     payload: Values
@@ -144,18 +144,23 @@ class _Fitter:
         self.bank = np.exp(-2j * np.pi * np.outer(self.grid, self.places)).astype(np.complex64)
         powers = np.stack([self.places, self.places**2 / 2])
         self.basis = 2 * np.pi * (powers - powers.mean(axis=1, keepdims=True))
-        self.steps = [np.linalg.pinv(self.basis[:n].T) for n in (1, 2)]
+        self.steps = [np.ascontiguousarray(np.linalg.pinv(self.basis[:n].T)) for n in (1, 2)]
         self.bend = _bend(self.places, self.places)
         self._at = self.places.astype(np.float64)
-        self._square = 0.0  # mean square error of the last fit
 
     def fit(self, values: Values) -> _Phasor:
         """From v_i = y_i / x_i at the places, (n,): δ of the grid, Fisher scoring of δ, then of δ and γ."""
-        values = np.ascontiguousarray(values, np.complex128)
         coarse = np.abs(self.bank @ values.astype(np.complex64))
-        coefficients = np.array([self.grid[np.argmax(coarse)], 0.0])
+        found = np.array([0, 0, self.grid[np.argmax(coarse)], 0])
+        parts = np.ascontiguousarray(values, np.complex128).view(np.float64).reshape(-1, 2)
+        _kernels().fit(found, parts, self._at, *self.steps, self.bend, SIGNIFICANT, SCORINGS)
+        return _Phasor(complex(found[0], found[1]), float(found[2]), float(found[3]))
+
+    def fit_plain(self, values: Values) -> _Phasor:
+        """As `fit`, step by step."""
+        coefficients = np.array([self.grid[np.argmax(np.abs(self.bank @ values))], 0.0])
         gain, angle = self._settle(values, coefficients, 1)
-        if gain and not self._straight(gain, angle):
+        if gain and not self._straight(values, gain, coefficients, angle):
             gain, _ = self._settle(values, coefficients, 2)
         return _Phasor(gain, *coefficients.tolist())
 
@@ -166,22 +171,16 @@ class _Fitter:
         return self._errors(values, coefficients)
 
     def _errors(self, values: Values, coefficients: Values) -> tuple[complex, Values]:
-        """κ, and the phase errors Im(v_i κ*)/|κ|² that are left; through the compiled kernel."""
-        fit = np.array([0, 0, *coefficients, 0.0])
-        angle = np.empty(values.size)
-        _kernels().errors(fit, angle, values.view(np.float64).reshape(-1, 2), self._at)
-        self._square = float(fit[4])
-        return complex(fit[0], fit[1]), angle
-
-    def errors_plain(self, values: Values, coefficients: Values) -> tuple[complex, Values]:
-        """The same step by step."""
+        """κ, and the phase errors Im(v_i κ*)/|κ|² that are left."""
         turned = values * _Phasor(1, *coefficients.tolist()).turn(self.places).conj()
         gain = complex(turned.mean())
         return gain, np.imag(turned * np.conj(gain)) / max(abs(gain) ** 2, 1e-30)
 
-    def _straight(self, gain: complex, angle: Values) -> bool:
+    def _straight(self, values: Values, gain: complex, coefficients: Values, angle: Values) -> bool:
         """Whether the curvature is no more than noise: its square over its variance is χ² of one degree."""
-        return bool((self.bend @ angle) ** 2 * 2 * abs(gain) ** 2 <= SIGNIFICANT * self._square)
+        turned = values * _Phasor(1, *coefficients.tolist()).turn(self.places).conj()
+        error = np.mean(np.abs(turned - gain) ** 2)
+        return bool((self.bend @ angle) ** 2 * 2 * abs(gain) ** 2 <= SIGNIFICANT * error)
 
 
 class BurstReceiver:

@@ -177,20 +177,17 @@ def _checked(window: Values, low: int = 0, high: int | None = None) -> Values:
 
     What is silent stays zero. The channels lie side by side in memory, as the kernels take them.
     """
-    part = np.ascontiguousarray(window[:, low:high].T, np.complex64)
-    parts = part.view(np.float32)
-    squares = np.square(parts).sum(axis=0, dtype=np.float64).reshape(-1, 2)
-    power = squares.sum(axis=1) / len(part)
-    finite = bool(np.all(np.isfinite(power)))
-    if finite and part.size < window.size:
-        finite = bool(np.isfinite(window.sum()))
+    samples = np.ascontiguousarray(window, np.complex64).view(np.float32)
+    count = len(range(*slice(low, high).indices(window.shape[1])))
+    rows, power = np.empty((count, 2 * len(window)), np.float32), np.empty(len(window))
+    _kernels().level(rows, power, samples, low)
+    finite = np.isfinite(power.sum()) and (count == window.shape[1] or np.isfinite(samples.sum()))
     if not finite:
         raise UserError("the window contains values that are not finite numbers; look at the radio's samples")
-    scale = (1 / np.sqrt(np.where(power > 0, power, 1))).astype(np.float32)
-    return np.asarray((parts * np.repeat(scale, 2)).view(np.complex64).T)
+    return rows.view(np.complex64).T
 
 
-def _lanes(y: Values) -> Values:
+def _rows(y: Values) -> Values:
     """Samples (C, L) as the kernels take them, (L, 2C) float32."""
     return np.ascontiguousarray(y.T).view(np.float32)
 
@@ -213,16 +210,17 @@ def _coarse(y: Values, form: BurstFormat, low: int, high: int) -> tuple[int, flo
 
 def _look(y: Values, form: BurstFormat, low: int, high: int, cfo: float) -> tuple[int, float]:
     """The place from low to high where the 63 fits best, and the metric there."""
-    n = _long(form, 1)[1]
-    along, total = (_one_by_one if high - low < FEW else _by_transform)(y, form, low, high, cfo)
-    share = np.divide(along, total, out=np.zeros_like(total), where=total > 1e-12)
-    metric = -(n - 1) * np.sum(np.log1p(-np.minimum(share, 1 - 1e-9)), axis=0)
-    best = int(np.argmax(metric))
-    return low + best, float(metric[best])
+    if high - low >= FEW:
+        return _look_plain(y, form, low, high, cfo)
+    found = np.empty(2)
+    first = low + SHORT * SHORT_REPEATS * form.samples_per_symbol
+    column = _long_wave(form).view(np.float32).reshape(-1, 2)
+    _kernels().look(found, _rows(y), first, high - low + 1, column, cfo)
+    return low + int(found[0]), float(found[1])
 
 
-def _by_transform(y: Values, form: BurstFormat, low: int, high: int, cfo: float) -> tuple[Values, Values]:
-    """Energy along the 63 and in all, at every place: (C, P) each."""
+def _look_plain(y: Values, form: BurstFormat, low: int, high: int, cfo: float) -> tuple[int, float]:
+    """The same by Fourier transforms, which are the faster the more places there are."""
     from scipy import fft
 
     offset = SHORT * SHORT_REPEATS * form.samples_per_symbol
@@ -233,17 +231,11 @@ def _by_transform(y: Values, form: BurstFormat, low: int, high: int, cfo: float)
     along = fft.ifft(spectrum * _long(form, size)[2], axis=1)[:, : high - low + 1]
     energy = np.zeros((y.shape[0], part.shape[1] + 1))
     np.cumsum(part.real**2 + part.imag**2, axis=1, out=energy[:, 1:])
-    return along.real**2 + along.imag**2, energy[:, n:] - energy[:, :-n]
-
-
-def _one_by_one(y: Values, form: BurstFormat, low: int, high: int, cfo: float) -> tuple[Values, Values]:
-    """The same through the compiled kernel."""
-    offset = SHORT * SHORT_REPEATS * form.samples_per_symbol
-    column = _rotate(_long_wave(form), cfo).view(np.float32).reshape(-1, 2)
-    along, energy = np.empty((2, high - low + 1, 2 * len(y)), np.float32)
-    _kernels().slide(along, energy, _lanes(y), low + offset, column)
-    power = np.square(along, dtype=np.float64).reshape(len(along), -1, 2).sum(axis=2)
-    return power.T, energy[:, ::2].T.astype(np.float64)
+    total = energy[:, n:] - energy[:, :-n]
+    share = np.divide(along.real**2 + along.imag**2, total, out=np.zeros_like(total), where=total > 1e-12)
+    metric = -(n - 1) * np.sum(np.log1p(-np.minimum(share, 1 - 1e-9)), axis=0)
+    best = int(np.argmax(metric))
+    return low + best, float(metric[best])
 
 
 def _segment(y: Values, first: int, length: int) -> Values:
@@ -253,63 +245,66 @@ def _segment(y: Values, first: int, length: int) -> Values:
     return part if not short else np.pad(part, ((0, 0), (max(-first, 0), short - max(-first, 0))))
 
 
-def _project_plain(y: Values, first: int, columns: Values, cfo: float) -> tuple[Values, Values, Values]:
-    """Samples from `first` on without their carrier offset, along the columns (n, k): (C, k).
-
-    Also their energies (C,), and the sums of the first column over BLOCK samples each: (C, ⌈n / BLOCK⌉).
-    """
-    n = columns.shape[0]
+def _step_plain(y: Values, template: _Template, first: int, cfo: float) -> tuple[float, float, float]:
+    """One step of Fisher scoring: changes of τ and ν, and Σ_c |ĥ_c|²/σ̂_c²."""
+    n = template.columns.shape[0]
     part = _segment(y, first, n)
-    turned = _rotate(part, cfo)
-    blocks = np.pad(turned * columns[:, 0], ((0, 0), (0, -n % BLOCK))).reshape(len(y), -1, BLOCK).sum(axis=2)
-    return turned @ columns, np.sum(part.real**2 + part.imag**2, axis=1), blocks
+    along = _rotate(part, cfo) @ template.columns
+    strength = np.abs(along[:, 0].astype(np.complex128)) ** 2
+    noise = (np.sum(part.real**2 + part.imag**2, axis=1) - strength) / (n - 1)
+    weight = 1 / np.maximum(noise, 1e-9 * (noise.max() + strength.max() / n) + 1e-30)
+    gain = float(weight @ strength) / template.energy
+    slope = np.real((weight * along[:, 0].conj()) @ along[:, 1:]) / np.sqrt(template.energy)
+    change = template.inverse @ slope / (gain + 1e-30)
+    return float(change[0]), float(change[1]), gain
 
 
-def _project(y: Values, first: int, columns: Values, cfo: float) -> tuple[Values, Values, Values]:
-    """As `_project_plain`, through the compiled kernel."""
-    n, k = columns.shape
-    turn = np.exp(-2j * np.pi * cfo * np.arange(n)).astype(np.complex64)
-    turned = (columns * turn[:, None]).view(np.float32)
-    lanes = 2 * len(y)
-    along = np.empty((k, lanes), np.float32)
-    energy = np.empty(lanes, np.float32)
-    blocks = np.empty((-(-n // BLOCK), lanes), np.float32)
-    _kernels().project(along, energy, blocks, _lanes(y), first, turned, BLOCK)
-    return along.view(np.complex64).T, energy[::2], blocks.view(np.complex64).T
+def _step(y: Values, template: _Template, first: int, cfo: float) -> tuple[float, float, float]:
+    """As `_step_plain`, through the compiled kernels."""
+    n, k = template.columns.shape
+    along = np.empty((k, 2 * len(y)), np.float32)
+    energy, change = np.empty(2 * len(y), np.float32), np.empty(3)
+    _kernels().project(along, energy, _rows(y), first, template.columns.view(np.float32), cfo)
+    _kernels().score(change, along, energy, n, template.energy, template.inverse)
+    return tuple(change.tolist())
+
+
+def _turn_plain(y: Values, template: _Template, first: int, cfo: float, offsets: Values) -> float:
+    """Which of the offsets, added to ν, has most of the periodogram's power."""
+    matched = _rotate(_segment(y, first, template.columns.shape[0]), cfo) * template.columns[:, 0]
+    blocks = np.pad(matched, ((0, 0), (0, -matched.shape[1] % BLOCK))).reshape(len(y), -1, BLOCK).sum(axis=2)
+    turns = np.exp(-2j * np.pi * BLOCK * np.outer(np.arange(blocks.shape[1]), offsets))
+    return float(offsets[np.argmax(np.sum(np.abs(blocks @ turns) ** 2, axis=0))])
+
+
+def _turn(y: Values, template: _Template, first: int, cfo: float, offsets: Values) -> float:
+    """As `_turn_plain`, through the compiled kernel."""
+    power = np.empty(offsets.size)
+    _kernels().periodogram(power, _rows(y), first, template.columns.view(np.float32), cfo, offsets)
+    return float(offsets[int(np.argmax(power))])
 
 
 @lru_cache(maxsize=4)
-def _bins(reach: float) -> tuple[Values, Values]:
-    """Frequencies of the periodogram within ±reach (B,), and the turns of a block at each: (BINS, B)."""
+def _offsets(reach: float) -> Values:
+    """Frequencies of the periodogram within ±reach, from zero on."""
     offsets = np.fft.fftfreq(BINS) / BLOCK
-    return offsets[np.abs(offsets) <= reach], np.flatnonzero(np.abs(offsets) <= reach)
+    return np.asarray(offsets[np.abs(offsets) <= reach])
 
 
 def _fit(y: Values, form: BurstFormat, start: float, cfo: float, reach: float) -> tuple[float, float, float]:
     """Maximum of the likelihood near (start, cfo ± reach): (start, cfo, Σ_c |ĥ_c|²/σ̂_c²)."""
     gain = 0.0
     for step in range(STEPS):
-        index = int(np.round(start * FRACTIONS))
+        index = round(start * FRACTIONS)
         whole, fraction = divmod(index, FRACTIONS)
         template = _template(form, fraction)
-        n, first = template.columns.shape[0], whole + template.first
-        along, energy, blocks = _project(y, first, template.columns, cfo)
+        first = whole + template.first
         if step == 0:
-            offsets, at = _bins(reach)
-            power = np.sum(np.abs(np.fft.fft(blocks, BINS, axis=1)[:, at]) ** 2, axis=0)
-            turn = float(offsets[np.argmax(power)])
-            if turn:
-                cfo += turn
-                along, energy, _ = _project(y, first, template.columns, cfo)
-        strength = np.abs(along[:, 0].astype(np.complex128)) ** 2
-        noise = (energy - strength) / (n - 1)
-        weight = 1 / np.maximum(noise, 1e-9 * (noise.max() + strength.max() / n) + 1e-30)
-        gain = float(weight @ strength) / template.energy
-        slope = np.real((weight * along[:, 0].conj()) @ along[:, 1:]) / np.sqrt(template.energy)
-        change = template.inverse @ slope / (gain + 1e-30)
-        late, turn = (float(min(max(x, -most), most)) for x, most in zip(change, (0.5, 1e-3), strict=True))
-        start, cfo = index / FRACTIONS + late, cfo + turn
-        if step and abs(late) < 1 / FRACTIONS and abs(change[1]) < 1e-5:
+            cfo += _turn(y, template, first, cfo, _offsets(reach))
+        late, turn, gain = _step(y, template, first, cfo)
+        start = index / FRACTIONS + min(max(late, -0.5), 0.5)
+        cfo += min(max(turn, -1e-3), 1e-3)
+        if step and abs(late) < 1 / FRACTIONS and abs(turn) < 1e-5:
             break
     return start, cfo, gain
 

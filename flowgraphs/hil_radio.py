@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -173,8 +174,10 @@ def _simulated(options: argparse.Namespace, layout: BurstFormat) -> tuple[Radio,
             raise UserError(f"--front-end {text}: the simulated front end has no number of that name")
         try:
             changes[name] = type(current)(float(value))
-        except ValueError:
-            raise UserError(f"--front-end {text}: {value!r} is no number") from None
+        except (ValueError, OverflowError):
+            raise UserError(f"--front-end {text}: {value!r} is no number for it") from None
+        if not math.isfinite(changes[name]) or changes[name] != float(value):
+            raise UserError(f"--front-end {text}: {value!r} is no number for it")
     impairments = replace(impairments, **changes)
     radio = SimRadio(
         options.scenario, impairments, layout, seed=seed, scene="calibration", queue=QUEUE * layout.slot

@@ -22,7 +22,7 @@ def deviation(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(found - factor * truth))
 
 
-@pytest.mark.parametrize(("antennas", "seed"), [(4, 1), (16, 2)])
+@pytest.mark.parametrize(("antennas", "seed"), [(1, 4), (2, 3), (4, 1), (16, 2)])
 def test_the_chains_are_found_up_to_a_common_factor_within_the_error_that_is_said(
     antennas: int, seed: int
 ) -> None:

@@ -102,6 +102,22 @@ class Bench:
             about={"program": "isac_hil", "seed": options.seed, "without": options.without},
         )
 
+    def echo_recorder(self) -> Any:
+        """The calibrated echo of every snapshot, with what was detected and, where it is known, the truth."""
+        import blocks
+        from blocks.runtime import Flags, Real
+
+        return blocks.SigmfRecorder(
+            self.options.record_echoes,
+            self.options.scenario,
+            truth={"present": Flags(), "angle": Real()} if self.lab is not None else {},
+            decisions={"detected": Flags(), "estimated_angle": Real()},
+            hardware=self.radio.device,
+            description="Calibrated radar echoes behind a radio: sample rate 1 is one snapshot a unit of time",
+            about={"program": "isac_hil", "seed": self.options.seed, "rho": self.options.rho},
+            name="echo_recorder",
+        )
+
     def truth(self, tick: int) -> tuple[bool, float]:
         """Whether there was a target in the coherence block sent at a tick, and its angle in radians."""
         one = self.lab.truth(tick)

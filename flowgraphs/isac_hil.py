@@ -7,6 +7,7 @@ source ─ Encoder ─ Precoder ─ BurstModulator ─ RadioTransmit ┄ sent �
 RadioReceive ┬ BurstSynchroniser ─ BurstReceiver ┬ BurstReference ─ Demodulator ─ CommunicationMetrics
              │                                   └ FileReceiver ┄ report ┄┄ source (with --file)
              ├ BurstSynchroniser ─ RadarReceiver ─ SceneTruth ─ Detector ─ SensingMetrics
+             │                                                    └ SigmfRecorder (with --record-echoes)
              └ SigmfRecorder (with --record)
 """
 
@@ -69,6 +70,8 @@ def build(options: argparse.Namespace, bench: Any, design: Any) -> Flowgraph:
         graph.message(sink, "report", source)
     if options.record:
         graph.connect(receive, bench.recorder())
+    if options.record_echoes:
+        graph.connect(design.detector, bench.echo_recorder())
     return graph
 
 

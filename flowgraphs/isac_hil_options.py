@@ -101,6 +101,11 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     output.add_argument(
         "--record", metavar="X.sigmf-meta", help="record the samples of all channels, with the bursts marked"
     )
+    output.add_argument(
+        "--record-echoes",
+        metavar="Y.sigmf-meta",
+        help="record the calibrated echo of every snapshot with truth and detections, for isac_replay.py",
+    )
     return checked(parser, argv, _check)
 
 
@@ -121,8 +126,12 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(f"--calibration {options.calibration}: the directory {folder} does not exist")
     if options.device is not None and options.front_end:
         raise UserError("--front-end is for the virtual front end, which --device stands in for")
-    if options.record is not None and not options.record.endswith(".sigmf-meta"):
-        raise UserError(f"--record {options.record}: the name must end in .sigmf-meta")
+    for name in ("record", "record_echoes"):
+        path = getattr(options, name)
+        if path is not None and not path.endswith(".sigmf-meta"):
+            raise UserError(f"--{name.replace('_', '-')} {path}: the name must end in .sigmf-meta")
+    if options.record is not None and options.record == options.record_echoes:
+        raise UserError("--record and --record-echoes name the same file")
     if not 0 <= options.seed < 1 << 63:
         raise UserError(f"--seed {options.seed}: must be from 0 to {(1 << 63) - 1}")
     if options.file is None and options.bursts is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -188,3 +189,16 @@ def test_a_recording_of_the_radio_opens_as_sigmf(tmp_path: Path) -> None:
     assert samples.shape == (outcome.result("radio_receive")["samples"], 17)
     labels = [one["core:label"] for one in recording.get_annotations()]
     assert labels.count("burst") == 12
+
+
+def test_recorded_echoes_are_detected_again_as_in_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "echoes.sigmf-meta"
+    outcome = run("--radio", "sim", "--bursts", "12", "--record-echoes", str(path))
+    command = [sys.executable, "flowgraphs/isac_replay.py", str(path), "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    again = json.loads(done.stdout)
+    counted = outcome.result("sensing_metrics")["counters"]
+    assert {key: again["counters"][key] for key in ("p_md", "p_fa")} == {
+        key: counted[key] for key in ("p_md", "p_fa")
+    }

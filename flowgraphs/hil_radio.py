@@ -113,7 +113,7 @@ class Bench:
             truth={"present": Flags(), "angle": Real()} if self.lab is not None else {},
             decisions={"detected": Flags(), "estimated_angle": Real()},
             hardware=self.radio.device,
-            description="Calibrated radar echoes behind a radio: sample rate 1 is one snapshot a unit of time",
+            description="Calibrated radar echoes behind a radio; sample rate 1: one snapshot a unit of time",
             about={"program": "isac_hil", "seed": self.options.seed, "rho": self.options.rho},
             name="echo_recorder",
         )

@@ -9,11 +9,12 @@ PICTURE := flowgraphs/assets/hopper.png
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help link test lint bench clean
+.PHONY: help link test hil lint bench clean
 
 help:
 	@echo "make link   send a picture and sense a target with three methods, and compare them"
 	@echo "make test   run the tests"
+	@echo "make hil    run the tests with a radio in the loop, by protocol, many seeds more"
 	@echo "make lint   check style (ruff) and types (mypy)"
 	@echo "make bench  measure speed against the reference scripts"
 	@echo "make clean  remove everything that these targets made"
@@ -25,6 +26,9 @@ link: $(VENV)/.link-installed $(VENV)/.link-kernels-compiled
 test: $(VENV)/.dev-installed $(VENV)/.kernels-compiled
 	$(BIN)/python -m pytest
 
+hil: $(VENV)/.dev-installed $(VENV)/.kernels-compiled
+	ISAC_HIL_SEEDS=40 $(BIN)/python -m pytest -m hil -s
+
 lint: $(VENV)/.dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,6 +39,7 @@ bench: $(VENV)/.link-installed $(VENV)/.kernels-compiled
 	$(BIN)/python benchmarks/evaluate.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/neural.py
+	$(BIN)/python benchmarks/radio.py
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -148,7 +148,8 @@ class Kept(Block):
     def finish(self) -> None:
         """Write the file."""
         if self._file is not None:
-            np.savez(self._file, **{key: np.concatenate(parts) for key, parts in self._parts.items()})
+            whole: dict[str, Any] = {key: np.concatenate(parts) for key, parts in self._parts.items()}
+            np.savez(self._file, **whole)
 
 
 class Filters(Block):

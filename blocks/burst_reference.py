@@ -53,12 +53,12 @@ class BurstReference(Block):
         time: np.ndarray,
         start: np.ndarray,
         lost: np.ndarray,
-        slip: np.ndarray,
+        slip: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         """The snapshots of the bursts that are known."""
         keep, messages = [], []
         for b in range(len(number)):
-            if slip[b]:
+            if slip is not None and slip[b]:
                 self._sent.doubt()
             received = float(time[b] + start[b] - self.format.pulse.delay)
             burst = self._sent.find(received, None if number[b] < 0 else int(number[b]), self._listen)

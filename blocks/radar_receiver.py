@@ -84,7 +84,7 @@ class RadarReceiver(Block):
         start: np.ndarray,
         cfo: np.ndarray,
         lost: np.ndarray,
-        slip: np.ndarray,
+        slip: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         """The echoes of the bursts that are known."""
         n = self.format.payload
@@ -92,7 +92,7 @@ class RadarReceiver(Block):
         sent = np.empty(len(time), np.int64)
         used = 0
         for b in range(len(time)):
-            if slip[b]:
+            if slip is not None and slip[b]:
                 self._sent.doubt()
             received = float(time[b] + start[b] - self.format.pulse.delay)
             number = self._number(window[b], start[b], cfo[b]) if self._sent.doubtful else None

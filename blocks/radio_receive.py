@@ -74,7 +74,7 @@ class RadioReceive(Source):
             try:
                 received = self.radio.rx.recv(most)
             except RadioTimeout as error:
-                if self._ended:
+                if self._ended and self._most is None and self._next is not None:
                     self._failed = str(error)
                     return None
                 raise
@@ -137,9 +137,9 @@ class RadioReceive(Source):
         tags: dict[str, Any] = {}
         if self._next is None or received.time != self._next or Flag.GAP in received.flags:
             if self._next is not None:
-                lost = received.time - self._next
+                lost = max(received.time - self._next, 0)
                 self._gaps += 1
-                self._lost += max(lost, 0)
+                self._lost += lost
             tags["captures"] = [{"sample_start": self.position, "global_index": received.time}]
         marks = []
         while self._announced and self._announced[0][0] < received.time + count:

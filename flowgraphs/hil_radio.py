@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -110,7 +111,10 @@ class Bench:
 @contextmanager
 def open_bench(options: argparse.Namespace, layout: BurstFormat) -> Iterator[Bench]:
     """Open what the options name, with a virtual front end behind it where no device is named."""
-    with ExitStack() as stack:
+    from threadpoolctl import threadpool_limits
+
+    # Small matrices, blocks in threads of their own: more threads of linear algebra would only wait.
+    with threadpool_limits(1), ExitStack() as stack:
         if options.radio == "sim":
             radio, lab = _simulated(options, layout)
         elif options.device is None:
@@ -170,8 +174,10 @@ def _simulated(options: argparse.Namespace, layout: BurstFormat) -> tuple[Radio,
             raise UserError(f"--front-end {text}: the simulated front end has no number of that name")
         try:
             changes[name] = type(current)(float(value))
-        except ValueError:
-            raise UserError(f"--front-end {text}: {value!r} is no number") from None
+        except (ValueError, OverflowError):
+            raise UserError(f"--front-end {text}: {value!r} is no number for it") from None
+        if not math.isfinite(changes[name]) or changes[name] != float(value):
+            raise UserError(f"--front-end {text}: {value!r} is no number for it")
     impairments = replace(impairments, **changes)
     radio = SimRadio(
         options.scenario, impairments, layout, seed=seed, scene="calibration", queue=QUEUE * layout.slot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from typing import Any
 
@@ -49,7 +50,7 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
     if options.json:
         print_json(summary)
     elif not options.quiet:
-        bursts = summary["radio_transmit"]["bursts"]
+        bursts = summary.get("radio_transmit", {}).get("bursts", 0)
         title = f"ISAC over the radio {bench.radio.device}: {bursts:,} bursts in {report.seconds:.2f} s"
         print_table(summary, title, _notes(summary, bench), sys.stdout)
     if report.interrupted:
@@ -71,13 +72,15 @@ def show_calibration(options: argparse.Namespace, found: Calibration | None) -> 
 
 def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:
     """What a table has no column for."""
-    receive, radar = summary["radio_receive"], summary["radar_receiver"]
-    user, reference = summary["user_synchroniser"], summary["burst_reference"]
+    receive, radar = summary.get("radio_receive", {}), summary.get("radar_receiver", {})
+    user, reference = summary.get("user_synchroniser", {}), summary.get("burst_reference", {})
     notes = [
         "Hardware: a virtual front end, protocol in the loop; no RF hardware was touched."
         if bench.lab is not None
         else f"Hardware: {summary['device']}",
     ]
+    if "samples" not in receive:  # stopped before anything was received
+        return notes
     notes.append(
         f"Samples: {receive['samples']:,} a channel, {receive['lost_samples']:,} lost in {receive['gaps']} "
         f"gaps, {user['slips']} losses found by the burst clock alone, {user['restarts']} restarts."
@@ -86,10 +89,12 @@ def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:
         f"Bursts: {user['found']:,} found, {user['missed']:,} due and not found, "
         f"{reference['snapshots_lost'] + radar['snapshots_lost']:,} snapshots lost."
     )
+    if receive.get("ended_early"):
+        notes.append(f"The reception ended early: {receive['ended_early']}")
     events = {kind: n for kind, n in receive["events"].items() if kind != "burst_ack"}
     if events:
         notes.append("Events: " + ", ".join(f"{n} {kind}" for kind, n in sorted(events.items())) + ".")
-    if radar["leakage_db"] is not None:
+    if radar["leakage_db"] is not None and math.isfinite(radar["leakage_db"]):
         notes.append(
             f"Leakage {radar['leakage_db']:.1f} dB over the noise removed, "
             f"echo {radar['echo_delay_samples']:.2f} samples behind it."

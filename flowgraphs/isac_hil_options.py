@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from isac_link_options import add_output_options, checked, live_line, run_program
 from isac_models.errors import UserError
@@ -113,6 +114,11 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError("--calibrate needs --calibration FILE.json, to write to")
     if options.file is not None and options.bursts is not None:
         raise UserError("--file and --bursts: a file takes as many bursts as it needs")
+    if options.device is not None and options.radio == "sim":
+        raise UserError("--device: the simulated radio has none; choose another --radio")
+    if options.calibration is not None and not Path(options.calibration).parent.is_dir():
+        folder = Path(options.calibration).parent
+        raise UserError(f"--calibration {options.calibration}: the directory {folder} does not exist")
     if options.device is not None and options.front_end:
         raise UserError("--front-end is for the virtual front end, which --device stands in for")
     if options.record is not None and not options.record.endswith(".sigmf-meta"):

@@ -18,6 +18,8 @@ from isac_models.waveform.calibration_vectors import PILOT_REPEATS, Calibration,
 from isac_models.waveform.finder import BurstFinder, FoundBurst
 
 BURSTS = 24
+LEAST_PILOTS = 64
+"""Symbols of a burst's pilots: those at either end are not looked at, and small arrays have few."""
 LEVEL = 10**-1.2
 """Mean digital power of the payload per sample, summed over the channels: as `BurstModulator` sends."""
 SECONDS = 60.0
@@ -37,8 +39,8 @@ def calibrate(
     The receive channels 0 … K-1 are the array; in front of it stands one strong reflector at boresight.
     Raises RadioError when nothing of it is received, UserError when there is more than one reflector.
     """
-    layout = replace(layout, pilot_repeats=PILOT_REPEATS)
     k = scenario.antennas
+    layout = replace(layout, pilot_repeats=max(PILOT_REPEATS, -(-LEAST_PILOTS // k)))
     random = np.random.default_rng(bursts)
     symbols = Constellation(scenario.order).points[random.integers(scenario.order, size=layout.payload)]
     sent = header.encode(0, 0)

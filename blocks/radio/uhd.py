@@ -313,7 +313,8 @@ def _open(args: str) -> tuple[Any, Any]:
     except ImportError as error:
         why = "is not installed for this Python" if isinstance(error, ModuleNotFoundError) else str(error)
         raise RadioError(
-            f"the uhd radio needs python3-uhd, which {why}: apt-get install python3-uhd"
+            f"the uhd radio needs UHD's Python module, which {why}: build UHD for it (Debian's is "
+            "for the system's Python and NumPy 1)"
         ) from None
     try:
         return uhd, uhd.usrp.MultiUSRP(args)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
@@ -88,7 +89,8 @@ class CalibrationEstimator:
         """
         if not self._bursts:
             raise UserError("calibration: no burst was received; is the front end there, and its gain right?")
-        shift, delay = self._delays()
+        with threadpool_limits(1):  # small matrices: more threads would only wait for each other
+            shift, delay = self._delays()
         first: Values | None = None
         responses = []
         for y, start in self._bursts:

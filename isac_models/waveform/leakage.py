@@ -149,9 +149,17 @@ class LeakageEstimator:
         found = given.view(np.complex64).astype(np.complex128).T
         return Correlations(found, inner, planes, zero, start - np.floor(start))
 
-    def profile(self, found: Correlations) -> Values:
-        """Energy that an echo at each delay of the grid explains beside the leakage, all channels: (D,)."""
-        columns = self._columns(found.fraction, self.grid)
+    def profile(self, found: Correlations, before: Values | float = 0.0) -> Values:
+        """Energy that an echo at each delay of the grid explains beside the leakage, all channels: (D,).
+
+        Delays count from the leakage, whose place is told best where the echo is known: `before` is the sum
+        of earlier bursts' profiles.
+        """
+        rough = self.peak(before + self._profile(found, 0.0))
+        return self._profile(found, self._early(found, rough))
+
+    def _profile(self, found: Correlations, early: float) -> Values:
+        columns = self._columns(found.fraction - early, self.grid)
         given = _combined(columns, found.given)  # (2 + D, K); the columns are real
         two = (columns[:2] @ found.inner) @ columns.T
         own = np.sum((columns[2:] @ found.inner.real) * columns[2:], axis=1)
@@ -170,16 +178,19 @@ class LeakageEstimator:
         shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
         return float(grid[best] + np.clip(shift, -0.5, 0.5) * STEP)
 
+    def _early(self, found: Correlations, delay: float) -> float:
+        """By how much the leakage is earlier than the start that was given, the echo at `delay`."""
+        coefficients, _ = _fit(found, self._columns(found.fraction, np.array([delay])))
+        power = np.vdot(coefficients[0], coefficients[0]).real
+        if power == 0:
+            return 0.0
+        # ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d
+        late = np.vdot(coefficients[0], coefficients[1]).real / power
+        return -min(max(float(late), -0.25), 0.25)
+
     def separate(self, found: Correlations, delay: float, length: int) -> Separated:
         """Leakage and echo with the echo at `delay`; the leakage's own delay is corrected first."""
-        at = found.fraction
-        early = 0.0
-        coefficients, _ = _fit(found, self._columns(at, np.array([delay])))
-        power = np.vdot(coefficients[0], coefficients[0]).real
-        if power > 0:
-            # ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d
-            late = np.vdot(coefficients[0], coefficients[1]).real / power
-            early = -min(max(float(late), -0.25), 0.25)
+        at, early = found.fraction, self._early(found, delay)
         two = self._weights(at - early + np.array([0.0, delay]))
         coefficients, inverse = _fit(found, two)
         waveform = self._delayed(found, two[0], length)

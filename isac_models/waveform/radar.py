@@ -101,7 +101,8 @@ class RadarReceiver:
         stream[form.preamble_at], stream[form.header_at] = form.preamble, header
         stream[form.payload_at], stream[form.phase_at] = symbols, form.phase_pilots
         found = self._estimator.correlate(y, start, stream)
-        self._profile = FORGET * self._profile + self._estimator.profile(found)
+        self._profile *= FORGET
+        self._profile += self._estimator.profile(found, self._profile)
         one = self._estimator.separate(found, self._estimator.peak(self._profile), y.shape[1])
         level = -np.inf
         if self.leakage_removal:

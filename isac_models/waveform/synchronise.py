@@ -266,7 +266,8 @@ def _step(y: Values, template: _Template, first: int, cfo: float) -> tuple[float
     energy, change = np.empty(2 * len(y), np.float32), np.empty(3)
     _kernels().project(along, energy, _rows(y), first, template.columns.view(np.float32), cfo)
     _kernels().score(change, along, energy, n, template.energy, template.inverse)
-    return tuple(change.tolist())
+    late, turn, gain = change.tolist()
+    return late, turn, gain
 
 
 def _turn_plain(y: Values, template: _Template, first: int, cfo: float, offsets: Values) -> float:

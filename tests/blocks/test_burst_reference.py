@@ -42,6 +42,7 @@ def received(slots: list[int], numbers: list[int], delay: float = DELAY) -> Arra
         "time": first.astype(np.int64),
         "start": np.full(count, 64.0 + FORM.pulse.delay + delay % 1),
         "lost": np.zeros(count, np.int64),
+        "slip": np.zeros(count, np.int64),
     }
 
 
@@ -123,6 +124,27 @@ def test_a_clock_that_runs_off_is_followed_by_the_headers() -> None:
     block = started(sent)
     assert messages(block.work(**given)) == [burst.message.tolist() for burst in sent]
     assert block.result()["empty_windows"] == 0
+
+
+def test_behind_a_slip_a_burst_is_known_by_its_number_alone() -> None:
+    sent = told([0, 1, 2, 3, 4], [2, 3, 4, 5, 6])
+    # A slot and a half were lost without a word before the third burst; the fourth's header can be read.
+    given = received([2, 3, 4, 5, 6], [0, 1, -1, 3, -1])
+    given["time"][2:] -= 1920
+    given["slip"][2] = 640
+    block = started(sent)
+    out = block.work(**given)
+    assert messages(out) == [sent[b].message.tolist() for b in (0, 1, 3, 4)]
+    assert block.result()["empty_windows"] == 1
+
+
+def test_a_burst_that_was_not_sent_after_all_is_an_empty_window() -> None:
+    sent = told([0, 1, 2], [2, 3, 4])
+    block = started(sent)
+    block.deliver("unsent", {"time": 3 * SLOT})
+    out = block.work(**received([2, 3, 4], [0, -1, 2]))
+    assert messages(out) == [sent[0].message.tolist(), sent[2].message.tolist()]
+    assert block.result()["empty_windows"] == 1
 
 
 def test_a_burst_that_nothing_was_told_about_is_an_empty_window() -> None:

@@ -28,7 +28,7 @@ def stream() -> np.ndarray:
         at = LEAD + b * FORM.slot
         part = vectors_at(FORM, symbols, FORM.slot + 100, DELAY + FORM.pulse.delay)[0][: length - at]
         out[at : at + part.size, 1:] += part[:, None] * [1.0, 0.5j]
-    return (out * np.exp(2j * np.pi * CFO * np.arange(length))[:, None]).astype(np.complex64)
+    return np.asarray(out * np.exp(2j * np.pi * CFO * np.arange(length))[:, None], np.complex64)
 
 
 def block(channels: tuple[int, int] = (1, 3)) -> BurstSynchroniser:
@@ -59,6 +59,7 @@ def test_bursts_are_found_where_they_are_at_the_offset_that_they_have() -> None:
     assert np.abs(out["cfo"][:BURSTS] - CFO).max() < 2e-5
     assert out["found"][:BURSTS].all()
     assert not out["lost"][:BURSTS].any()
+    assert not out["slip"].any()
     assert out["window"].shape[1:] == (2, one.width)
     first = int(out["time"][0]) - 10_000
     assert np.array_equal(out["window"][0], stream()[first : first + one.width, 1:].T)
@@ -69,6 +70,7 @@ def test_bursts_are_found_where_they_are_at_the_offset_that_they_have() -> None:
         "cfo": "float64",
         "found": "bool",
         "lost": "int64",
+        "slip": "int64",
     }
 
 
@@ -101,6 +103,16 @@ def test_missing_samples_are_told_with_the_windows_that_they_are_missing_in() ->
     assert one.result()["lost_samples"] == 500
     assert one.result()["bursts_hit_by_losses"] == 1
     assert one.result()["restarts"] == 0
+
+
+def test_samples_lost_without_a_word_are_told_where_the_burst_clock_was_set_anew() -> None:
+    samples = np.concatenate([stream()[: LEAD + BURSTS * FORM.slot], stream()[LEAD:]])
+    at = LEAD + 2 * FORM.slot + 600
+    samples = np.concatenate([samples[:at], samples[at + 333 :]])
+    out = feed(block(), samples, [], 0)
+    assert out["slip"][out["slip"] != 0].tolist() == [-333]
+    assert not out["slip"][: 2 + 1].any()
+    assert block().result()["slips"] == 0
 
 
 def test_channels_of_another_clock_are_left_out() -> None:

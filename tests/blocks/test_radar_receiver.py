@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -53,6 +54,7 @@ def setting(count: int) -> tuple[Arrays, list[SentBurst]]:
         "start": np.full(count, HEAD + 0.3),
         "cfo": np.full(count, 2e-4),
         "lost": np.zeros(count, np.int64),
+        "slip": np.zeros(count, np.int64),
     }
     return given, bursts
 
@@ -122,6 +124,26 @@ def test_windows_without_a_burst_and_bursts_with_losses_are_left_out_counted_and
     keep = [0, 2, 4]
     alone = started(told).work(**{key: values[keep] for key, values in given.items()})
     assert np.array_equal(out["echo"], alone["echo"])
+
+
+def test_a_burst_that_was_not_sent_after_all_is_left_out() -> None:
+    given, bursts = setting(3)
+    block = started(bursts)
+    block.deliver("unsent", {"time": bursts[1].time})
+    out = block.work(**given)
+    assert out["transmit_time"][::256].tolist() == [bursts[0].time, bursts[2].time]
+    assert block.result()["empty_windows"] == 1
+
+
+def test_behind_a_slip_the_leakage_says_which_burst_it_is() -> None:
+    given, bursts = setting(4)
+    # All windows carry number 5 in their header: only one burst of that number is told of.
+    told = [replace(burst, number=number) for number, burst in enumerate(bursts, start=3)]
+    given["time"][2:] -= 1920
+    given["slip"][2] = 640
+    block = started(told)
+    out = block.work(**given)
+    assert out["transmit_time"][::256].tolist() == [burst.time for burst in bursts]
 
 
 def test_without_removal_the_leakage_drowns_the_echo() -> None:

@@ -93,8 +93,9 @@ def test_a_device_that_begins_anew_loses_an_unknown_number() -> None:
     times = []
     for _ in range(3):
         block.work(1000)
-        times.append(block.take_emitted())
-    assert times == [{"time": 5000, "lost": 0}, {"time": 0, "lost": 0}, {"time": 100, "lost": 0}]
+        tags = block.take_emitted()
+        times.append((tags["time"], tags["lost"]))
+    assert times == [(5000, 0), (0, 0), (100, 0)]
     assert (block.result()["gaps"], block.result()["lost_samples"]) == (1, 0)
 
 
@@ -115,6 +116,19 @@ def test_events_are_counted_by_their_kind() -> None:
     assert block.result()["events"] == {"late": 3, "overflow": 1}
 
 
+def test_a_burst_that_was_too_late_is_told_as_unsent_and_not_marked() -> None:
+    radio = FakeRadio([chunk(0, 3000), chunk(3000, 3000)])
+    radio.waiting_events = [Event(EventKind.LATE, 1280, 1159)]
+    told = [{**sent(time), "number": number} for number, time in enumerate((0, 1280, 2560))]
+    block = started(radio, told)
+    block.work(5000)
+    tags = block.take_emitted()
+    assert block.published == [("unsent", {"time": 1280})]
+    marks = [(mark["sample_start"], mark["number"], mark["tick"]) for mark in tags["annotations"]]
+    assert marks == [(0, 0, 0), (2560, 2, 2560)]
+    assert tags["captures"] == [{"sample_start": 0, "global_index": 0}]
+
+
 def test_a_radio_in_virtual_time_is_asked_for_what_was_announced_and_no_more() -> None:
     radio = FakeRadio([chunk(0, 100_000)], virtual_time=True)
     block = started(radio, [sent(0)])
@@ -124,7 +138,8 @@ def test_a_radio_in_virtual_time_is_asked_for_what_was_announced_and_no_more() -
         assert out is not None
         received += len(out["samples"])
     assert received == 1280 + 512
-    assert radio.asked == [1000, 792]
+    # One to know the time, then up to where the next burst may begin, then the tail.
+    assert radio.asked == [1, 1000, 279, 512]
     with pytest.raises(RadioError, match="nothing was sent for 30 s: the reception ends"):
         block.work(1000)
     block.deliver("sent", sent(1280))
@@ -245,4 +260,4 @@ def simulated(count: int) -> np.ndarray:
 def test_how_the_reception_is_cut_changes_no_sample() -> None:
     whole, parts = simulated(100_000), simulated(777)
     assert np.array_equal(whole, parts)
-    assert len(whole) == 2560 + 1280 + 1280 + 512
+    assert len(whole) == 3840 + 1280 + 1280 + 512  # lead and a slot; two slots; the tail

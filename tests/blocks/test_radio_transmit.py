@@ -32,17 +32,17 @@ def run(radio: FakeRadio, *frames: dict[str, np.ndarray]) -> RadioTransmit:
     block = RadioTransmit(radio, FORM)
     block.start()
     for frame in frames:
-        assert block.work(**frame) is None
+        block.work(**frame)
     block.flush()
     return block
 
 
-def test_bursts_leave_slot_after_slot_from_the_second_on_that_has_not_begun() -> None:
+def test_bursts_leave_slot_after_slot_from_the_first_on_that_a_slot_is_left_to() -> None:
     radio = FakeRadio(clock=[3000])
     given = bursts(3)
     run(radio, given)
-    # 3000 + 2 · 1280 = 5560: the next multiple of 1280 is 6400.
-    assert [time for time, _ in radio.sent] == [6400, 7680, 8960]
+    # 3000 + 1280 = 4280: the next multiple of 1280 is 5120.
+    assert [time for time, _ in radio.sent] == [5120, 6400, 7680]
     assert np.array_equal(np.stack([samples for _, samples in radio.sent]), given["samples"])
 
 
@@ -52,7 +52,7 @@ def test_what_left_when_is_told_and_then_the_end() -> None:
     block = run(radio, given)
     assert [port for port, _ in block.published] == ["sent"] * 3
     told = [SentBurst.from_dict(value) for _, value in block.published[:2]]
-    assert [(one.number, one.time) for one in told] == [(7, 2 * SLOT), (8, 3 * SLOT)]
+    assert [(one.number, one.time) for one in told] == [(7, SLOT), (8, 2 * SLOT)]
     for b, one in enumerate(told):
         assert np.array_equal(one.message, given["payload_message"][b])
         assert np.array_equal(one.symbol, given["payload_symbol"][b])
@@ -60,11 +60,11 @@ def test_what_left_when_is_told_and_then_the_end() -> None:
 
 
 def test_slots_that_cannot_be_reached_stay_silent_and_are_counted() -> None:
-    # The third burst comes when the device is at 20000: slot 18 · 1280 = 23040 is the first it can have.
+    # The third burst comes when the device is at 20000: slot 17 · 1280 = 21760 is the first it can have.
     radio = FakeRadio(clock=[0, 0, 20_000, 0, 0])
     block = run(radio, bursts(5))
-    assert [time for time, _ in radio.sent] == [2560, 3840, 23040, 24320, 25600]
-    assert block.result() == {"bursts": 5, "silent_slots": (23040 - 5120) // SLOT}
+    assert [time for time, _ in radio.sent] == [1280, 2560, 21760, 23040, 24320]
+    assert block.result() == {"bursts": 5, "silent_slots": (21760 - 3840) // SLOT}
 
 
 def test_how_bursts_come_in_frames_changes_nothing() -> None:

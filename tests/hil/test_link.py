@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,9 @@ TRANSFERS = [
     ("sim", 11, ()),
     ("sim", 12, ("--front-end=--clock-offset=1e-5", "--front-end=--user-delay=7.5")),
 ]
+MORE = int(os.environ.get("ISAC_HIL_SEEDS", "0"))
+"""Further front-end seeds, for `make hil`."""
+TRANSFERS += [(("zmq", "soapy", "iio", "sim")[n % 4], 100 + n, ()) for n in range(MORE)]
 
 
 def need(radio: str) -> None:

@@ -86,6 +86,22 @@ def test_noise_is_measured_and_scaled_to_what_the_scenario_says() -> None:
     assert power == pytest.approx(2.5, rel=5 / np.sqrt(FORM.payload * 16) + 5 / np.sqrt(quiet) + 0.01)
 
 
+def test_a_burst_clock_that_is_off_by_a_fraction_changes_neither_delay_nor_echo() -> None:
+    rng = np.random.default_rng(10)
+    one = scene(30.0, 2.7)
+    receiver = RadarReceiver(FORM, BEAM)
+    errors = []
+    for late in (0.2, -0.2, 0.1, -0.15, 0.2, 0.2, 0.2):
+        symbols = qpsk(rng, FORM.payload)
+        leak, echo = one.parts(one.vectors(symbols), 3.0)
+        n = noise(rng, *leak.shape)
+        start = HEAD + 0.3 + late
+        burst = receiver.receive((leak + echo + n).astype(np.complex64), start, 0.0, symbols, HEADER)
+        assert burst.delay == pytest.approx(2.7, abs=0.02)
+        errors.append(np.mean(np.abs(burst.echo * np.sqrt(burst.noise) - payload(echo + n, 2.7)) ** 2))
+    assert decibels(np.mean(errors)) < -14
+
+
 def test_a_burst_without_a_target_does_not_move_the_delay() -> None:
     rng = np.random.default_rng(4)
     one = scene(30.0, 4.4)

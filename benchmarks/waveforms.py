@@ -92,9 +92,6 @@ def csi(bursts: int) -> list[dict[str, float]]:
 
 def plot(points: list[dict[str, float]], file: Path) -> None:
     """SER over SNR: measured as marks, closed forms as lines."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")

@@ -136,7 +136,8 @@ class SimChannel:
         target, comm_angle, comm_gain = self._slot_truth(slot)
         x = self._amplitude * sent.astype(np.complex128)
         radiated = self._front.transmit[:, None] * x
-        rows[antennas : 2 * antennas] = self._front.leakage @ x
+        # Without BLAS: its threads would fight those of the graph over a product this small.
+        rows[antennas : 2 * antennas] = np.einsum("rk,kn->rn", self._front.leakage, x)
         if target.present[0]:
             a_tx = self._hardware.transmit.steering(target.angle[0], np.complex128)
             a_rx = self._hardware.receive.steering(target.angle[0], np.complex128)

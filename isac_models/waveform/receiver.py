@@ -44,6 +44,13 @@ def _kernels() -> ModuleType:
     return phase
 
 
+@cache
+def _bursts() -> ModuleType:
+    from isac_models.kernels import bursts
+
+    return bursts
+
+
 @dataclass(frozen=True)
 class CommBurst:
     """What one burst has brought. Amplitudes are in units of the noise: its power per symbol is 1.
@@ -214,10 +221,7 @@ class BurstReceiver:
         if noise is not None and not 0 < noise < np.inf:
             raise UserError(f"the noise power must be above 0, not {noise:g}")
         cfo = sync.cfo if self.cfo_correction else 0.0
-        turn = np.exp(-2j * np.pi * cfo * (np.arange(window.size) - sync.start))
-        if window.dtype == np.complex64:
-            turn = turn.astype(np.complex64)
-        y = form.pulse.sample(window * turn, sync.start, form.symbols)
+        y = form.pulse.sample(self._turned(window, cfo, sync.start), sync.start, form.symbols)
 
         values = np.concatenate([y[form.preamble_at] / form.preamble, y[form.phase_at] / form.phase_pilots])
         phasor = self._track(values, False)
@@ -245,6 +249,15 @@ class BurstReceiver:
             start=sync.start,
             order=form.order,
         )
+
+    def _turned(self, window: Values, cfo: float, start: float) -> Values:
+        """The window without its carrier offset; complex64 runs through the compiled kernel."""
+        if window.dtype != np.complex64:
+            return np.asarray(window * np.exp(-2j * np.pi * cfo * (np.arange(window.size) - start)))
+        rows = np.empty((window.size, 2), np.float32)
+        samples = np.ascontiguousarray(window).view(np.float32)[None]
+        _bursts().rotate(rows, samples, np.array([[1, 0]], np.float32), cfo, start)
+        return np.asarray(rows.view(np.complex64)[:, 0])
 
     def _track(self, values: Values, header: bool) -> _Phasor:
         """The channel from known symbols; without tracking the preamble's κ alone (it comes first)."""

@@ -80,7 +80,8 @@ class RadarReceiver:
         self._estimator = LeakageEstimator(layout, max_delay)
         self._profile = np.zeros(self._estimator.grid.size)
         self._noise: float | None = None
-        self._heard = 0
+        self._heard = self._measured = 0
+        self._left = 0.0
 
     def receive(
         self, window: Values, start: float, cfo: float, symbols: Values, header: Values
@@ -104,16 +105,19 @@ class RadarReceiver:
         self._profile *= FORGET
         self._profile += self._estimator.profile(found, self._profile)
         one = self._estimator.separate(found, self._estimator.peak(self._profile), y.shape[1])
-        level = -np.inf
         if self.leakage_removal:
             y = remove(y, one)
-            level = 10 * np.log10(max(np.mean(np.abs(one.leakage) ** 2) / noise, 1e-30))
         at = start - one.early + one.delay
-        scale = np.float32(np.sqrt(self._noise_power / noise))
         begin = int(form.orthogonal_at[0])  # no symbol before it is wanted
         z = form.pulse.sample(y, at + begin * form.samples_per_symbol, int(form.payload_at[-1]) + 1 - begin)
+        echo = z.T[form.payload_at - begin]
+        level = -np.inf
+        if self.leakage_removal:
+            noise = self._residual(echo, symbols)
+            level = 10 * np.log10(max(np.mean(np.abs(one.leakage) ** 2) / noise, 1e-30))
+        scale = np.float32(np.sqrt(self._noise_power / noise))
         return RadarBurst(
-            echo=scale * z.T[form.payload_at - begin],
+            echo=scale * echo,
             noise=noise,
             leakage_db=float(level),
             delay=one.delay,
@@ -130,6 +134,19 @@ class RadarReceiver:
         gains = self._equalise.view(np.float32).reshape(-1, 2)
         _kernels().rotate(rows, samples, gains, cfo, start)
         return np.asarray(rows.view(np.complex64).T)
+
+    def _residual(self, echo: Values, symbols: Values) -> float:
+        """Noise power of a snapshot (N, K) beside what lies along the symbols, averaged over bursts.
+
+        Silence would not tell all of it: the transmitter's converters add noise that leaks in while it sends.
+        """
+        energy = float(np.vdot(symbols, symbols).real)
+        along = symbols.conj().astype(np.complex64) @ echo
+        power = float(np.vdot(echo, echo).real) - float(np.vdot(along, along).real) / energy
+        power /= echo.shape[1] * max(echo.shape[0] - 1, 1)
+        self._measured = min(self._measured + 1, NOISE_MEMORY)
+        self._left += (power - self._left) / self._measured
+        return max(self._left, float(np.finfo(np.float32).tiny))
 
     def _listen(self, y: Values, start: float) -> float:
         """Noise power per sample, averaged over channels and bursts."""

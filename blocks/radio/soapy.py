@@ -180,9 +180,13 @@ class SoapyRadio(SoapySettings):
 
     def events(self) -> list[Event]:
         """What has happened since the last call, oldest first; at most the last MOST_EVENTS."""
-        with self._tx_lock:
-            if not self._closed:
-                self._collect()
+        # Not while a send waits for room: it may wait for whoever asks here to receive.
+        if self._tx_lock.acquire(blocking=False):
+            try:
+                if not self._closed:
+                    self._collect()
+            finally:
+                self._tx_lock.release()
         found = []
         while self._events:
             found.append(self._events.popleft())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,6 +131,22 @@ def test_bursts_without_a_time_follow_on_each_other(pair: Pair) -> None:
     radio.rx.start(500, 200)
     np.testing.assert_array_equal(joined(collect(radio))[:16, 100:], noise(16, 100, 2))
     assert [event.time for event in radio.events()] == [500, 600]
+
+
+def test_events_and_samples_are_there_while_a_send_waits_for_room(pair: Pair) -> None:
+    radio, server = pair
+    server.device.queue = 1000
+    radio.tx.send(noise(16, 900), 100)
+    waiting = threading.Thread(target=lambda: radio.tx.send(noise(16, 200), 1000, timeout=20), daemon=True)
+    waiting.start()
+    asked = threading.Thread(target=radio.events, daemon=True)
+    asked.start()
+    asked.join(5)
+    assert not asked.is_alive()
+    radio.rx.start(0, 1200)
+    collect(radio)  # makes room
+    waiting.join(10)
+    assert not waiting.is_alive()
 
 
 def test_a_full_queue_ends_the_wait_and_empties_by_receiving(pair: Pair) -> None:

@@ -104,10 +104,10 @@ class RadarReceiver(Block):
                 self._touched += 1
                 continue
             symbols = header.encode(burst.number, 0)
-            self._last = self._receiver.receive(
-                window[b], float(start[b]), float(cfo[b]), burst.symbol, symbols
-            )
-            echo[used], sent[used] = self._last.echo, burst.time
+            one = self._receiver.receive(window[b], float(start[b]), float(cfo[b]), burst.symbol, symbols)
+            if self._last is None or one.leakage_db > 0:  # a window that the end has cut off holds none
+                self._last = one
+            echo[used], sent[used] = one.echo, burst.time
             used += 1
         self._used += used
         return {

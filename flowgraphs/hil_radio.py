@@ -55,7 +55,14 @@ class Bench:
         if "calibration" in options.without:
             return self._start(None)
         key = key_of(self.radio, self.session)
+        if self.lab is not None:  # its address is another one at every start, its session says who it is
+            key["device"] = options.radio
         if options.calibration and Path(options.calibration).exists() and not options.calibrate:
+            if self.lab is None and not options.same_session:
+                raise UserError(
+                    f"calibration {options.calibration}: nobody can tell whether the device was "
+                    "started again since: say --same-session if it was not, else --calibrate again"
+                )
             return self._start(load_calibration(options.calibration, key, self.layout.antennas))
         if self.lab is None and not options.calibrate:
             raise UserError(
@@ -144,7 +151,9 @@ def open_bench(options: argparse.Namespace, layout: BurstFormat) -> Iterator[Ben
             radio = open_radio(options.radio, **_behind(options.radio, lab, layout))
         else:
             lab = None
-            radio = open_radio(options.radio, **_behind(options.radio, options.device, layout))
+            radio = open_radio(
+                options.radio, **_behind(options.radio, options.device, layout, options.phase_coherent)
+            )
         stack.enter_context(radio)
         _set(options, radio)
         yield Bench(options, layout, radio, lab)
@@ -201,7 +210,7 @@ def _simulated(options: argparse.Namespace, layout: BurstFormat) -> tuple[Radio,
     return radio, _Simulation(radio)
 
 
-def _behind(name: str, lab: Any, layout: BurstFormat) -> dict[str, Any]:
+def _behind(name: str, lab: Any, layout: BurstFormat, coherent: bool = False) -> dict[str, Any]:
     """Options of the backend for a front end's addresses."""
     if name == "zmq":
         found = lab.addresses if not isinstance(lab, str) else _ports(lab, layout.antennas)
@@ -215,9 +224,17 @@ def _behind(name: str, lab: Any, layout: BurstFormat) -> dict[str, Any]:
     channels = {"tx_channels": layout.antennas, "rx_channels": layout.antennas + 1}
     if name == "iio":
         size = {"chunk": 2 * layout.slot, "queue": QUEUE * layout.slot}
-        return {"contexts": addresses, "phase_coherent": not isinstance(lab, str), **channels, **size}
+        return {
+            "contexts": addresses,
+            "phase_coherent": coherent or not isinstance(lab, str),
+            **channels,
+            **size,
+        }
+    if name == "uhd":
+        both = {"tx_channels": range(layout.antennas), "rx_channels": range(layout.antennas + 1)}
+        return {"args": str(lab), **both}
     if isinstance(lab, str):
-        return {"args": lab, **channels} if name == "soapy" else {"args": lab}
+        return {"args": lab, **channels}
     return {"args": f"driver={soapy_driver()},address={addresses[0]}", **channels}
 
 
@@ -232,6 +249,15 @@ def _ports(base: str, antennas: int) -> dict[str, list[str]]:
 
 def _set(options: argparse.Namespace, radio: Radio) -> None:
     """Rate, carrier and gain, where they are given."""
+    if options.clock_source is not None:
+        radio.set_clock_source(options.clock_source)
+    if options.time_source is not None:
+        radio.set_time_source(options.time_source)
+    if not (radio.capabilities.phase_coherent or options.phase_coherent):
+        raise RadioError(
+            f"{radio.device} does not say that its channels are phase coherent, which an array needs: "
+            "share clock and oscillators, then say --phase-coherent"
+        )
     if not radio.clock_locked():
         raise RadioError(
             f"{radio.device}: the reference clock is not locked: look at its cable, or choose another"

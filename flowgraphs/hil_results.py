@@ -59,6 +59,15 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
     return 0 if arrived.get("intact") else 1
 
 
+def _hardware(summary: dict[str, Any], bench: Bench) -> str:
+    """What was on the other side."""
+    if summary["radio"] == "sim":
+        return "Hardware: simulated in this process, no protocol; no RF hardware was touched."
+    if bench.lab is not None:
+        return "Hardware: a virtual front end, protocol in the loop; no RF hardware was touched."
+    return f"Hardware: {summary['device']}"
+
+
 def show_calibration(options: argparse.Namespace, found: Calibration | None) -> int:
     """Say how good a calibration is and where it was written; returns the exit status."""
     assert found is not None
@@ -74,19 +83,16 @@ def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:
     """What a table has no column for."""
     receive, radar = summary.get("radio_receive", {}), summary.get("radar_receiver", {})
     user, reference = summary.get("user_synchroniser", {}), summary.get("burst_reference", {})
-    notes = [
-        "Hardware: a virtual front end, protocol in the loop; no RF hardware was touched."
-        if bench.lab is not None
-        else f"Hardware: {summary['device']}",
-    ]
+    notes = [_hardware(summary, bench)]
     if "samples" not in receive:  # stopped before anything was received
         return notes
+    sent = summary["radio_transmit"].get("bursts", 0)
     notes.append(
         f"Samples: {receive['samples']:,} a channel, {receive['lost_samples']:,} lost in {receive['gaps']} "
         f"gaps, {user['slips']} losses found by the burst clock alone, {user['restarts']} restarts."
     )
     notes.append(
-        f"Bursts: {user['found']:,} found, {user['missed']:,} due and not found, "
+        f"Bursts: {user['found']:,} found, {max(sent - user['found'], 0):,} sent and not found, "
         f"{reference['snapshots_lost'] + radar['snapshots_lost']:,} snapshots lost."
     )
     if receive.get("ended_early"):

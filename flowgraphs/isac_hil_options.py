@@ -22,7 +22,7 @@ EXAMPLES = """\
 examples:
   isac_hil.py --radio zmq --file picture.png --out received.png
   isac_hil.py --radio soapy --precoder learned --bursts 2000
-  isac_hil.py --radio iio --front-end --clock-ppm=10 --front-end --user-delay=12.5
+  isac_hil.py --radio iio --front-end=--clock-ppm=10 --front-end=--ue-delay=12.5
   isac_hil.py --radio sim --without leakage
   isac_hil.py --radio iio --device ip:192.168.2.1 --calibration lab.json
 
@@ -70,6 +70,18 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="FILE.json",
         help="use the array calibration in this file if it is for this device as it is set, else measure one "
         "and keep it there (default: measure one, keep nothing)",
+    )
+    radio.add_argument("--clock-source", metavar="NAME", help="reference clock: internal, external, …")
+    radio.add_argument("--time-source", metavar="NAME", help="what time is counted by: internal, external, …")
+    radio.add_argument(
+        "--phase-coherent",
+        action="store_true",
+        help="the device's channels share clock and oscillators, although it cannot tell",
+    )
+    radio.add_argument(
+        "--same-session",
+        action="store_true",
+        help="with --device: it was neither started again nor retuned since --calibration was measured",
     )
     radio.add_argument(
         "--calibrate",

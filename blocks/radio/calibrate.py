@@ -28,7 +28,7 @@ SECONDS = 60.0
 
 def key_of(radio: Radio, session: str) -> dict[str, Any]:
     """What a calibration of this radio, as it is set, holds for."""
-    return {"device": radio.device.partition(":")[0], "session": session, **radio.settings()}
+    return {"device": radio.device, "session": session, **radio.settings()}
 
 
 def calibrate(

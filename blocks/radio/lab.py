@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -61,6 +62,7 @@ class VirtualFrontEnd:
             *("--protocol", protocol, *(("--address", address) if address else ())),
             *("--control", f"ipc://{self._folder}/control", "--scene", scene, "--until-eof"),
             *("--scenario", str(self._folder / "scenario.json"), "--seed", str(seed)),
+            *(("--namespace",) if protocol == "zmq" and _may_unshare() else ()),
             *options,
         ]
         with (self._folder / "stderr").open("wb") as stderr:
@@ -158,6 +160,16 @@ class VirtualFrontEnd:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@cache
+def _may_unshare() -> bool:
+    """Whether a process may have a network namespace of its own here."""
+    try:
+        done = subprocess.run(["unshare", "--net", "true"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def soapy_driver() -> str:

@@ -31,6 +31,7 @@ from blocks.radio.tick_clock import TickClock
 
 MOST_EVENTS = 10_000
 SLICE = 0.05  # seconds that a call of the device waits at once: others want to be let in
+YIELD = 1e-3  # seconds that a send that waits for room lets others in
 RETRY = 0.1  # seconds between attempts to reach a device that is gone
 
 
@@ -130,6 +131,11 @@ class SoapyRadio(SoapySettings):
             elif found.code in (0, soapy.TIMEOUT):
                 if left <= 0:
                     break
+                self._tx_lock.release()  # whoever receives, and so makes room, may need it
+                try:
+                    clock.sleep(YIELD)
+                finally:
+                    self._tx_lock.acquire()
             elif found.code == soapy.TIME_ERROR:
                 self._bursts.late(time)
                 return int(rows.shape[1])

@@ -87,8 +87,18 @@ def test_a_picture_arrives_identical(
     sent = outcome.result("file_sender")
     assert received["intact"]
     assert sent["file_bits_per_slot"] > 150
-    assert sent["repeats"] >= 0
     assert outcome.result("radio_receive")["lost_samples"] == 0
+
+
+def test_through_deep_fades_the_receiver_asks_again_until_the_file_is_whole(tmp_path: Path) -> None:
+    need("soapy")
+    path, out = tmp_path / "sent", tmp_path / "received"
+    path.write_bytes(np.random.default_rng(5).bytes(2000))
+    files = ("--file", str(path), "--out", str(out))
+    outcome = run("--radio", "soapy", "--snr-comm", "3", "--front-end-seed", "13", *files)
+    assert out.read_bytes() == path.read_bytes()
+    assert outcome.result("file_sender")["repeats"] > 0
+    assert outcome.result("file_receiver")["loss"] > 0.2
 
 
 def test_the_program_does_it_as_a_user_would(tmp_path: Path, picture: Path) -> None:
@@ -136,6 +146,9 @@ def test_the_radio_costs_at_most_half_a_decibel(outcomes: dict[str, Outcome], na
     wrong = one.wrong.mean(axis=1)
     excess, spread = five_sigma(wrong - symbol_errors(one.scenario, truth, beam, 0.5, known)[: wrong.size])
     assert excess < spread, (excess, spread)
+    lossy = symbol_errors(one.scenario, truth, beam, 5.0, known)[: wrong.size]
+    difference, spread = five_sigma(lossy - wrong)
+    assert difference > spread
 
 
 @pytest.mark.parametrize("name", ["baseline", "learned"])

@@ -92,7 +92,7 @@ def test_a_run_that_was_stopped_before_anything_came_has_notes_all_the_same() ->
     class Bench:
         lab = None
 
-    summary = {"device": "fake:0", "radio_receive": {}, "radar_receiver": {}}
+    summary = {"radio": "zmq", "device": "fake:0", "radio_receive": {}, "radar_receiver": {}}
     assert hil_results._notes(summary, Bench()) == ["Hardware: fake:0"]  # type: ignore[arg-type]
 
 

@@ -31,7 +31,7 @@ def test_the_chains_are_found_up_to_a_common_factor_within_the_error_that_is_sai
     front = Impairments.draw(seed, antennas)
     with SimRadio(scenario, front, layout, seed=seed, scene="calibration") as radio:
         found = calibrate(radio, scenario, layout, key_of(radio, "one"))
-        assert found.key == {"device": "sim", "session": "one", **radio.settings()}
+        assert found.key == {"device": radio.device, "session": "one", **radio.settings()}
     assert np.sqrt(np.mean(deviation(found.transmit, front.transmit) ** 2)) < 2 * found.error
     assert np.sqrt(np.mean(deviation(found.receive, front.receive) ** 2)) < 2 * found.error
     assert found.error < 0.01
@@ -86,10 +86,10 @@ def test_a_calibration_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         calibrate(radio, scenario, layout, {})
 
 
-def test_a_device_is_known_by_its_driver_session_and_settings() -> None:
+def test_a_device_is_known_by_its_name_session_and_settings() -> None:
     with SimRadio(Scenario(antennas=2), rate=2e6, frequency=1e9) as radio:
         key = key_of(radio, "abc")
-    assert key["device"] == "sim"
+    assert key["device"] == "sim:0"
     assert key["session"] == "abc"
     assert key["rate"] == 2e6
     assert key["rx_frequency"] == [1e9] * 3

@@ -101,6 +101,11 @@ def recorded_scenario(options: argparse.Namespace, player: Any) -> Scenario:
     scenario = told.replace(**changes)
     channels = getattr(player.recording, "channels", scenario.antennas)
     if channels != scenario.antennas:
+        if channels == scenario.antennas + 1 and isinstance(recorded, dict):
+            raise UserError(
+                f"recording {options.recording} holds the samples of a radio as they came, {channels} channels: "
+                "what a detector takes is written by isac_hil.py --record-echoes"
+            )
         raise UserError(
             f"recording {options.recording} has {channels} channels, the scenario {scenario.antennas} "
             f"antennas: give a scenario with antennas = {channels}"

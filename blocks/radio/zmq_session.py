@@ -114,7 +114,8 @@ class Session:
         """Who keeps everybody waiting."""
         if False in self._connected:
             channel = self._connected.index(False)
-            return f"{self._receive_name(channel)} is not connected: start the front end, check the address"
+            name = self._receive_name(channel)
+            return f"{name} is not connected: start the front end, check address and number of channels"
         if self._oddity:
             return self._oddity
         channel = self.alignment.shortest()

@@ -103,7 +103,7 @@ def recorded_scenario(options: argparse.Namespace, player: Any) -> Scenario:
     if channels != scenario.antennas:
         if channels == scenario.antennas + 1 and isinstance(recorded, dict):
             raise UserError(
-                f"recording {options.recording} holds the samples of a radio as they came, {channels} channels: "
+                f"recording {options.recording} holds samples of a radio as they came, {channels} channels: "
                 "what a detector takes is written by isac_hil.py --record-echoes"
             )
         raise UserError(

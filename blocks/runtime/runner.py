@@ -229,8 +229,8 @@ class Runner(threading.Thread):
                 self._send(frame)
             else:
                 self._send(self._reframer.reframe(frame, arrays))
+            self._count(frame.count)  # first: who hears the acknowledgement may read the counts
             intake.acknowledge(frame.sequence)
-            self._count(frame.count)
 
     def _end_of(self, frame: Frame, intake: Intake) -> Frame:
         """Take the end of stream from every writer, pass it on once, acknowledge it."""

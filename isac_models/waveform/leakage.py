@@ -25,6 +25,8 @@ EDGE = 8
 """Symbols behind the orthogonal pilots that are left out: the pilots' pulses reach into them."""
 HALF = 12
 """Lags to either side that the interpolation of a correlation looks at."""
+CLOSE = 0.02
+"""Samples by which the leakage may be elsewhere without its moving the delay of an echo by more than that."""
 STEP = 0.25
 """Of the grid of echo delays, in samples."""
 
@@ -155,8 +157,9 @@ class LeakageEstimator:
         Delays count from the leakage, whose place is told best where the echo is known: `before` is the sum
         of earlier bursts' profiles.
         """
-        rough = self.peak(before + self._profile(found, 0.0))
-        return self._profile(found, self._early(found, rough))
+        rough = self._profile(found, 0.0)
+        early = self._early(found, self.peak(before + rough))
+        return rough if abs(early) < CLOSE else self._profile(found, early)
 
     def _profile(self, found: Correlations, early: float) -> Values:
         columns = self._columns(found.fraction - early, self.grid)

@@ -37,7 +37,8 @@ class SigmfRecorder(Block):
 
     `sample_rate` in samples/s, `frequency` in Hz, `hardware` and `description` as people read them, `about`
     what else is to be known of the run. The recording appears when the stream has ended; a run that
-    ends early leaves nothing of its own, and what was there before.
+    ends early leaves nothing of its own, and what was there before. With `keep` it leaves what had come until
+    then, marked `isac:interrupted`: what a radio has received does not come again.
 
     consumes: `field` as `signal` says, and the fields of `truth` and `decisions`
 
@@ -58,6 +59,7 @@ class SigmfRecorder(Block):
         description: str = "",
         about: Mapping[str, Any] | None = None,
         annotate: int = 10_000,
+        keep: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
@@ -66,6 +68,7 @@ class SigmfRecorder(Block):
         if not 0 <= annotate <= 20_000:
             raise UserError(f"annotate must be from 0 to 20000, not {annotate}")
         self.scenario, self._path, self._field, self._annotate = scenario, path, field, annotate
+        self._keep = keep
         self._roles = {
             **dict.fromkeys(truth or {}, "truth"),
             **dict.fromkeys(decisions or {}, "decision"),
@@ -123,8 +126,12 @@ class SigmfRecorder(Block):
 
     def finish(self) -> None:
         """Write the metadata and show the recording."""
+        self._commit({})
+
+    def _commit(self, more: dict[str, Any]) -> None:
         writers, self._writers = self._writers, []
         try:
+            self._global |= more
             self._notes.take(self.tags, self._origin)
             self._prepare(writers)
             stale = [] if len(writers) > 1 else [base_of(os.path.realpath(self._path)) + COMPANION + META]
@@ -133,10 +140,13 @@ class SigmfRecorder(Block):
             for writer in writers:
                 writer.discard()
             raise
-        self._done = {**self._state(writers[0]), "complete": True}
+        self._done = {**self._state(writers[0]), "complete": not more}
 
     def abort(self) -> None:
-        """Leave nothing of the recording."""
+        """Leave nothing of the recording, or what has come of it."""
+        if self._keep and self._writers and self._writers[0].samples:
+            self._commit({"isac:interrupted": True})
+            return
         writers, self._writers = self._writers, []
         for writer in writers:
             writer.discard()

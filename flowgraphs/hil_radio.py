@@ -107,6 +107,7 @@ class Bench:
             frequency=float(carriers[0]) if isinstance(carriers, list) and carriers else None,
             hardware=self.radio.device,
             about={"program": "isac_hil", "seed": options.seed, "without": options.without},
+            keep=True,
         )
 
     def echo_recorder(self) -> Any:
@@ -122,6 +123,7 @@ class Bench:
             hardware=self.radio.device,
             description="Calibrated radar echoes behind a radio; sample rate 1: one snapshot a unit of time",
             about={"program": "isac_hil", "seed": self.options.seed, "rho": self.options.rho},
+            keep=True,
             name="echo_recorder",
         )
 

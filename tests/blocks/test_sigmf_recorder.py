@@ -140,6 +140,24 @@ def test_an_early_end_leaves_what_was_there_before(tmp_path: Path) -> None:
     recorder.abort()  # twice is no harm
 
 
+def test_what_a_radio_has_received_is_kept_although_the_run_ends_early(tmp_path: Path) -> None:
+    path = tmp_path / "air.sigmf-meta"
+    recorder = SigmfRecorder(str(path), field="samples", signal=Signal(17), keep=True)
+    recorder.start()
+    samples = np.arange(34, dtype=np.float32).reshape(2, 17).astype(np.complex64)
+    recorder.work(samples=samples)
+    recorder.abort()
+    assert recorder.result()["complete"] is False
+    signal = sigmf.fromfile(str(path))
+    signal.validate()
+    assert np.array_equal(signal.read_samples(), samples)
+    assert signal.get_global_field("isac:interrupted") is True
+    empty = SigmfRecorder(str(tmp_path / "b.sigmf-meta"), field="samples", signal=Signal(17), keep=True)
+    empty.start()
+    empty.abort()
+    assert not (tmp_path / "b.sigmf-meta").exists()
+
+
 def test_metadata_that_cannot_be_valid_leave_nothing(tmp_path: Path) -> None:
     recorder = record(tmp_path / "a.sigmf-meta", about={"bad": float("nan")})
     with pytest.raises(ValueError, match="JSON compliant"):

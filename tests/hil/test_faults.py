@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sigmf
 
 from blocks.runtime import FlowgraphError
 from hil_radio import Bench
@@ -114,12 +115,16 @@ def test_a_killed_front_end_is_named_and_nothing_hangs(radio: str, tmp_path: Pat
     with pytest.raises(FlowgraphError, match="radio_") as caught:
         run(
             *("--radio", radio, "--file", str(payload), "--out", str(out)),
+            *("--record", str(tmp_path / "air.sigmf-meta")),
             during=when_running(lambda bench: os.kill(bench.lab.pid, signal.SIGKILL)),
         )
     assert not out.exists()
     assert caught.value.report is not None
     counted = caught.value.report.results["radio_receive"]
-    assert counted["samples"] > 20 * 1280  # what was received before is kept
+    assert counted["samples"] > 20 * 1280
+    recording = sigmf.fromfile(str(tmp_path / "air.sigmf-meta"))  # what was received before is kept
+    recording.validate()
+    assert recording.read_samples().shape[0] > 20 * 1280
 
 
 @pytest.mark.parametrize("kind", ["nan", "garbage", "half"])

@@ -38,8 +38,9 @@ class RadarBurst:
 
     echo: y_r of every payload snapshot, (N, K) complex64, noise power `noise_power` an antenna. noise: per
     sample, as it came in. leakage_db: leakage over noise, per channel and symbol; -inf where nothing was
-    removed. delay: of the echo behind the leakage in samples. response: (K, K) = α a aᵀ c from the
-    orthogonal pilots, as the echo is scaled.
+    removed. delay: of the echo behind the leakage in samples. response: (K, K), what the
+    orthogonal pilots bring at the echo's delay, as the echo is scaled: α a aᵀ c, and beside it their own
+    leakage, which K pilots cannot tell from it (a burst for calibration has enough of them).
     """
 
     echo: Values

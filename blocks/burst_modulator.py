@@ -7,10 +7,8 @@ import numpy as np
 from blocks.runtime import Block, Count, Field, Signal, Symbols
 from isac_models.scenario import Scenario
 from isac_models.waveform import header, preload
-from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.burst_format import REFERENCE_POWER, BurstFormat
 
-REFERENCE_POWER = 10**-1.2
-"""Mean digital power of the payload per sample, summed over the channels, full scale being 1: -12 dBFS."""
 NUMBERS = 1 << 24
 
 

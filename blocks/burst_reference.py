@@ -61,7 +61,7 @@ class BurstReference(Block):
             if slip is not None and slip[b]:
                 self._sent.doubt()
             received = float(time[b] + start[b] - self.format.pulse.delay)
-            burst = self._sent.find(received, None if number[b] < 0 else int(number[b]), self._listen)
+            burst = self._sent.find(received, None if number[b] < 0 else int(number[b]), self.messages)
             if burst is None:
                 self._unknown += 1
             elif lost[b]:
@@ -75,12 +75,6 @@ class BurstReference(Block):
             "csi": csi[keep].reshape(-1),
             "message": np.concatenate([np.zeros(0, np.uint8), *messages]),
         }
-
-    def _listen(self, seconds: float) -> list[dict[str, Any]]:
-        told = self.messages("sent", seconds)
-        self._sent.hear(told)
-        self._sent.forget(self.messages("unsent"))
-        return told
 
     def result(self) -> dict[str, Any]:
         """Bursts recognised, windows without one, bursts left out for lost samples, and their delay."""

@@ -96,7 +96,7 @@ class RadarReceiver(Block):
                 self._sent.doubt()
             received = float(time[b] + start[b] - self.format.pulse.delay)
             number = self._number(window[b], start[b], cfo[b]) if self._sent.doubtful else None
-            burst = self._sent.find(received, number, self._listen)
+            burst = self._sent.find(received, number, self.messages)
             if burst is None:
                 self._unknown += 1
                 continue
@@ -120,12 +120,6 @@ class RadarReceiver(Block):
         loudest = window[int(np.argmax(np.sum(np.abs(window) ** 2, axis=1)))]
         found = self._headers.receive(loudest, Sync(float(start), float(cfo), 0.0, True)).header
         return None if found is None else found[0]
-
-    def _listen(self, seconds: float) -> list[dict[str, Any]]:
-        told = self.messages("sent", seconds)
-        self._sent.hear(told)
-        self._sent.forget(self.messages("unsent"))
-        return told
 
     def result(self) -> dict[str, Any]:
         """Bursts used, windows without one, bursts left out for lost samples, leakage and echo delay."""

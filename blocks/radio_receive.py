@@ -11,11 +11,8 @@ from blocks.radio.interface import EventKind, Flag, Radio, RadioError, RadioTime
 from blocks.runtime import Signal, Source
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.sent import IDLE_SECONDS, TAIL
 
-TAIL = 512
-"""Samples behind the last slot that its burst may still arrive in."""
-IDLE_SECONDS = 0.05
-"""After so long without a burst the samples behind the last one are received."""
 SILENCE_SECONDS = 30.0
 """How long nothing may be sent before the reception ends with an error."""
 

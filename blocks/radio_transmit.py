@@ -10,12 +10,8 @@ import numpy as np
 from blocks.radio.interface import Radio
 from blocks.runtime import Block, Count, Field, Signal
 from isac_models.waveform.burst_format import BurstFormat
-from isac_models.waveform.sent import END, SentBurst
+from isac_models.waveform.sent import END, IDLE_SECONDS, TAIL, SentBurst
 
-TAIL = 512
-"""Samples behind a slot that its burst may still arrive in."""
-IDLE_SECONDS = 0.05
-"""After so long without a burst the receiver goes on to the end of the last one's `TAIL`."""
 SEND_SECONDS = 30.0
 """How long a burst may wait for room in the radio's queue: kernels may have to be compiled further down."""
 

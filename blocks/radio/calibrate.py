@@ -13,15 +13,13 @@ from blocks.radio.interface import TIMEOUT, Radio, RadioError
 from isac_models.constellation import Constellation
 from isac_models.scenario import Scenario
 from isac_models.waveform import header
-from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.burst_format import REFERENCE_POWER, BurstFormat
 from isac_models.waveform.calibration_vectors import PILOT_REPEATS, Calibration, CalibrationEstimator
 from isac_models.waveform.finder import BurstFinder, FoundBurst
 
 BURSTS = 24
 LEAST_PILOTS = 64
 """Symbols of a burst's pilots: those at either end are not looked at, and small arrays have few."""
-LEVEL = 10**-1.2
-"""Mean digital power of the payload per sample, summed over the channels: as `BurstModulator` sends."""
 SECONDS = 60.0
 """How long a calibration may take."""
 
@@ -45,7 +43,7 @@ def calibrate(
     symbols = Constellation(scenario.order).points[random.integers(scenario.order, size=layout.payload)]
     sent = header.encode(0, 0)
     # Orthogonal beams in turns: with chains of unknown phase, any single one may have a null at boresight.
-    scale = np.sqrt(LEVEL * layout.samples_per_symbol)
+    scale = np.sqrt(REFERENCE_POWER * layout.samples_per_symbol)
     samples = [
         (scale * layout.modulate(layout.assemble(symbols, sent, beam))).astype(np.complex64)
         for beam in layout.orthogonal[:, :k].T

@@ -12,11 +12,9 @@ from isac_models.draws import SnapshotRandom
 from isac_models.impairments import HALF, Impairments, interpolate, quantise, rotation
 from isac_models.propagation import CHANNEL_STREAM, TARGET_STREAM, MisoModel, Target, TargetModel
 from isac_models.scenario import Scenario
-from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.burst_format import REFERENCE_POWER, BurstFormat
 
 SCENES = ("scenario", "calibration", "loopback")
-REFERENCE_POWER = 10**-1.2
-"""Digital power a sample of all channels together, for vectors of energy E_tx: -12 dB of full scale."""
 NOISE_LEVEL = 1 / 512
 """Standard deviation of the noise in a receiver, relative to full scale: 4 steps of 12 bits."""
 REFLECTOR_AMPLITUDE = 30.0

@@ -26,6 +26,9 @@ Values = NDArray[Any]
 
 SHORT, SHORT_REPEATS, LONG = 16, 8, 63
 """Preamble: a Zadoff–Chu sequence of 16 eight times (coarse, then fine CFO), one of 63 (timing)."""
+REFERENCE_POWER = 10**-1.2
+"""Mean digital power of what is sent per sample, summed over the channels, full scale being 1: -12 dBFS for a
+vector of energy E_tx."""
 HEADER_BITS, HEADER_REPEATS = 48, 2
 """Burst number 24, flags 8, CRC-16; each bit twice, BPSK."""
 

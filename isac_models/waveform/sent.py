@@ -11,10 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[Any]
+Messages = Callable[[str, float], list[Any]]
 LONGEST = 1 << 16
 """Bursts that are remembered."""
 WAIT_SECONDS = 2.0
 """How long a burst's record may come after its samples."""
+TAIL = 512
+"""Samples behind a slot that its burst may still arrive in."""
+IDLE_SECONDS = 0.05
+"""After so long without a burst a receiver in virtual time goes on to the end of the last one's `TAIL`."""
 END = {"end": True}
 """What is told behind the last burst."""
 
@@ -99,20 +104,24 @@ class SentBursts:
             if at < len(self._times) and self._times[at] == int(values["time"]):
                 del self._times[at], self._bursts[at]
 
-    def find(
-        self, received: float, number: int | None, listen: Callable[[float], list[dict[str, Any]]]
-    ) -> SentBurst | None:
-        """`match`, once everything was heard that may be about this burst.
+    def find(self, received: float, number: int | None, messages: Messages) -> SentBurst | None:
+        """`match`, once everything that may be about this burst was heard on the ports `sent` and `unsent`.
 
-        `listen(seconds)` waits so long for news, gives them to `hear` and `forget`, and returns them.
+        `messages(port, seconds)` waits so long for news and returns them, as a block's does.
         """
-        listen(0.0)
+        self._listen(messages, 0.0)
         while not self.ended and (
             self.latest is None or received - self.offset > self.latest + self.slot / 2
         ):
-            if not listen(WAIT_SECONDS):
+            if not self._listen(messages, WAIT_SECONDS):
                 break
         return self.match(received, number)
+
+    def _listen(self, messages: Messages, seconds: float) -> bool:
+        told = messages("sent", seconds)
+        self.hear(told)
+        self.forget(messages("unsent", 0.0))
+        return bool(told)
 
     def match(self, received: float, number: int | None = None) -> SentBurst | None:
         """The burst that was received at this tick, by its number where that fits the tick, else by the tick.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pytest
 
 import isac_hil
 from blocks.runtime import Block, Count, Flags, Real, Symbols
@@ -18,8 +16,6 @@ from isac_hil_options import parse_arguments
 from isac_models.waveform.burst_format import BurstFormat
 from link_design import build_design
 from tests.hil.reference import Truth
-
-REQUIRED = os.environ.get("ISAC_RADIO_SOFTWARE") == "required"
 
 
 class Collect(Block):
@@ -123,10 +119,3 @@ def truth_of(bench: Bench, times: np.ndarray) -> Truth:
         user_angle=np.array([one["vartheta"] for one in blocks], float),
         user_gain=gain("beta"),
     )
-
-
-def skip_or_fail(reason: str) -> None:
-    """Skip visibly; where CI has installed the component, a skip is a failure."""
-    if REQUIRED:
-        pytest.fail(f"installed, and yet: {reason}")
-    pytest.skip(reason)

@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.hil.loop import skip_or_fail
-
 pytestmark = pytest.mark.hil
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = "/usr/bin/python3"  # GNU Radio is Debian's, and so is the interpreter that it is built for
@@ -48,7 +46,7 @@ def channel() -> Iterator[int]:
     except OSError:
         seen = False
     if not seen:
-        skip_or_fail("GNU Radio is missing: apt-get install gnuradio")
+        pytest.skip("GNU Radio is missing: apt-get install gnuradio")
     first = free_ports()
     at = [f"tcp://127.0.0.1:{first + n}" for n in range(PORTS)]
     script = ROOT / "tests" / "hil" / "gnuradio_channel.py"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blocks.radio.sim_channel import NOISE_LEVEL, REFERENCE_POWER, REFLECTOR_AMPLITUDE, SimChannel, Truth
+from blocks.radio.sim_channel import NOISE_LEVEL, REFLECTOR_AMPLITUDE, SimChannel, Truth
 from isac_models.array import hardware
 from isac_models.draws import SnapshotRandom
 from isac_models.impairments import Impairments
 from isac_models.propagation import CHANNEL_STREAM, TARGET_STREAM, MisoModel, TargetModel
 from isac_models.scenario import Scenario
-from isac_models.waveform.burst_format import BurstFormat
+from isac_models.waveform.burst_format import REFERENCE_POWER, BurstFormat
 
 K, SEED, STEPS = 4, 11, 6
 SCENARIO = Scenario(antennas=K, grid_size=64, impairment="spacing", noise_power=2.0, coherence=256)

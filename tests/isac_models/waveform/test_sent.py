@@ -13,16 +13,10 @@ def burst(number: int, time: int) -> SentBurst:
     return SentBurst(number, time, np.array([1, 2], np.uint8), np.array([1j, -1], np.complex64))
 
 
-def listening(sent: SentBursts, *told: list[dict[str, Any]]) -> Callable[[float], list[dict[str, Any]]]:
-    """Hears one list after another, then nothing."""
+def listening(*told: list[dict[str, Any]]) -> Callable[[str, float], list[Any]]:
+    """One list after another on the port `sent`, then nothing."""
     waiting = list(told)
-
-    def listen(seconds: float) -> list[dict[str, Any]]:
-        news = waiting.pop(0) if waiting else []
-        sent.hear(news)
-        return news
-
-    return listen
+    return lambda port, seconds: waiting.pop(0) if port == "sent" and waiting else []
 
 
 def test_a_burst_survives_the_way_over_a_message_port() -> None:
@@ -67,18 +61,19 @@ def test_a_number_that_was_never_sent_is_no_evidence() -> None:
 def test_what_may_still_be_told_is_waited_for_and_nothing_else() -> None:
     sent = SentBursts(SLOT)
     first = burst(0, 0).to_dict()
-    assert sent.find(15.0, None, listening(sent, [], [first])) is not None
+    assert sent.find(15.0, None, listening([], [first])) is not None
     asked: list[float] = []
 
-    def listen(seconds: float) -> list[dict[str, Any]]:
-        asked.append(seconds)
+    def listen(port: str, seconds: float) -> list[Any]:
+        if port == "sent":
+            asked.append(seconds)
         return []
 
     assert sent.find(15.0, None, listen) is not None
     assert asked == [0.0]
     assert sent.find(3 * SLOT, None, listen) is None
     assert len(asked) == 3
-    assert sent.find(3 * SLOT, None, listening(sent, [END])) is None
+    assert sent.find(3 * SLOT, None, listening([END])) is None
     assert sent.ended
 
 

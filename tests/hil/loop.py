@@ -59,8 +59,15 @@ class Outcome:
         return {**self.result("communication_metrics"), **self.result("sensing_metrics")}
 
 
-def run(*arguments: str, during: Callable[[Bench, Any], None] | None = None) -> Outcome:
-    """Run isac_hil.py with these arguments; `during(bench, graph)` goes on in a thread beside it."""
+def run(
+    *arguments: str,
+    during: Callable[[Bench, Any], None] | None = None,
+    extend: Callable[[Bench, Any, Any], None] | None = None,
+) -> Outcome:
+    """Run isac_hil.py with these arguments.
+
+    `during(bench, graph)` goes on in a thread beside it, `extend(bench, graph, scenario)` adds blocks before.
+    """
     options = parse_arguments([*arguments, "--quiet"])
     layout = BurstFormat(options.scenario.antennas, options.scenario.order)
     options.scenario = options.scenario.replace(coherence=layout.payload)
@@ -71,6 +78,8 @@ def run(*arguments: str, during: Callable[[Bench, Any], None] | None = None) -> 
         heard = Collect("heard", decided=Symbols(), message=Symbols())
         graph.connect(design.detector, sensed)
         graph.connect(design.demodulator, heard)
+        if extend is not None:
+            extend(bench, graph, options.scenario)
         failed: list[BaseException] = []
 
         def beside() -> None:

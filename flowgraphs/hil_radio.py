@@ -214,24 +214,18 @@ def _simulated(options: argparse.Namespace, layout: BurstFormat) -> tuple[Radio,
 
 def _behind(name: str, lab: Any, layout: BurstFormat, coherent: bool = False) -> dict[str, Any]:
     """Options of the backend for a front end's addresses."""
+    # A virtual front end holds nothing back and takes a whole frame; what else there is may not.
+    ours, frame = not isinstance(lab, str), AT_ONCE * layout.slot
+    at_once, queue = {"chunk": frame, "ahead": frame}, {"queue": QUEUE * layout.slot}
     if name == "zmq":
-        found = lab.addresses if not isinstance(lab, str) else _ports(lab, layout.antennas)
-        return {
-            "tx_addresses": found["tx"],
-            "rx_addresses": found["rx"],
-            "chunk": layout.slot,
-            "queue": QUEUE * layout.slot,
-        }
+        found = lab.addresses if ours else _ports(lab, layout.antennas)
+        size = at_once if ours else {"chunk": layout.slot}
+        return {"tx_addresses": found["tx"], "rx_addresses": found["rx"], **size, **queue}
     addresses = lab.split(",") if isinstance(lab, str) else lab.addresses
     channels = {"tx_channels": layout.antennas, "rx_channels": layout.antennas + 1}
     if name == "iio":
-        size = {"chunk": 2 * layout.slot, "queue": QUEUE * layout.slot}
-        return {
-            "contexts": addresses,
-            "phase_coherent": coherent or not isinstance(lab, str),
-            **channels,
-            **size,
-        }
+        size = at_once if ours else {"chunk": 2 * layout.slot}
+        return {"contexts": addresses, "phase_coherent": coherent or ours, **channels, **size, **queue}
     if name == "uhd":
         both = {"tx_channels": range(layout.antennas), "rx_channels": range(layout.antennas + 1)}
         return {"args": str(lab), **both}

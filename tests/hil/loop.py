@@ -59,8 +59,15 @@ class Outcome:
         return {**self.result("communication_metrics"), **self.result("sensing_metrics")}
 
 
-def run(*arguments: str, during: Callable[[Bench, Any], None] | None = None) -> Outcome:
-    """Run isac_hil.py with these arguments; `during(bench, graph)` goes on in a thread beside it."""
+def run(
+    *arguments: str,
+    during: Callable[[Bench, Any], None] | None = None,
+    before: Callable[[Bench], None] | None = None,
+) -> Outcome:
+    """Run isac_hil.py with these arguments; `during(bench, graph)` goes on in a thread beside it.
+
+    `before(bench)` comes between calibration and run.
+    """
     options = parse_arguments([*arguments, "--quiet"])
     layout = BurstFormat(options.scenario.antennas, options.scenario.order)
     options.scenario = options.scenario.replace(coherence=layout.payload)
@@ -81,6 +88,8 @@ def run(*arguments: str, during: Callable[[Bench, Any], None] | None = None) -> 
                 failed.append(error)
 
         thread = threading.Thread(target=beside, daemon=True)
+        if before is not None:
+            before(bench)
         graph.start()
         if during is not None:
             thread.start()

@@ -115,7 +115,7 @@ def test_a_killed_front_end_is_named_and_nothing_hangs(radio: str, tmp_path: Pat
     with pytest.raises(FlowgraphError, match="radio_") as caught:
         run(
             *("--radio", radio, "--file", str(payload), "--out", str(out)),
-            *("--record", str(tmp_path / "air.sigmf-meta")),
+            *("--record-samples", str(tmp_path / "air.sigmf-meta")),
             during=when_running(lambda bench: os.kill(bench.lab.pid, signal.SIGKILL)),
         )
     assert not out.exists()

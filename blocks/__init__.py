@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from blocks.reed_solomon_encoder import ReedSolomonEncoder
     from blocks.scene_truth import SceneTruth
     from blocks.sensing_metrics import SensingMetrics
+    from blocks.sensing_response import SensingResponse
     from blocks.sigmf_player import SigmfPlayer
     from blocks.sigmf_recorder import SigmfRecorder
     from blocks.target_reflector import TargetReflector
@@ -79,6 +80,7 @@ __all__ = [
     "ReedSolomonEncoder",
     "SceneTruth",
     "SensingMetrics",
+    "SensingResponse",
     "SigmfPlayer",
     "SigmfRecorder",
     "TargetReflector",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from blocks.runtime import Block, Count, Field, Signal
 from isac_models.scenario import Scenario
-from isac_models.waveform import header, preload, radar
+from isac_models.waveform import preload, radar
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import Calibration
-from isac_models.waveform.receiver import BurstReceiver
-from isac_models.waveform.sent import SentBursts
-from isac_models.waveform.synchronise import Sync
+from isac_models.waveform.radar_stream import RadarStream
 
 
 class RadarReceiver(Block):
@@ -57,25 +56,15 @@ class RadarReceiver(Block):
         preload()
         self.scenario, self.format, self._offset = scenario, layout, offset
         self.dimensions = {"width": width}
-        self._headers = BurstReceiver(layout)
-        self._beam, self._calibration, self._removal = beam, calibration, leakage_removal
-        self._receiver = self._make()
-
-    def _make(self) -> radar.RadarReceiver:
-        return radar.RadarReceiver(
-            self.format,
-            self._beam,
-            self._calibration,
-            self._removal,
-            noise_power=self.scenario.noise_power,
+        self.beam, self.calibration = beam, calibration
+        self._receiver = partial(
+            radar.RadarReceiver, layout, beam, calibration, leakage_removal, noise_power=scenario.noise_power
         )
+        self._receiver()  # refuses now what it would refuse later
 
     def start(self) -> None:
         """Know neither noise nor delay."""
-        self._receiver = self._make()
-        self._sent = SentBursts(self.format.slot, self._offset)
-        self._used = self._unknown = self._touched = 0
-        self._last: radar.RadarBurst | None = None
+        self._stream = RadarStream(self.format, self._receiver(), self._offset)
 
     def work(
         self,
@@ -88,49 +77,16 @@ class RadarReceiver(Block):
     ) -> dict[str, np.ndarray]:
         """The echoes of the bursts that are known."""
         n = self.format.payload
-        echo = np.empty((len(time), n, self.scenario.antennas), np.complex64)
-        sent = np.empty(len(time), np.int64)
-        used = 0
-        for b in range(len(time)):
-            if slip is not None and slip[b]:
-                self._sent.doubt()
-            received = float(time[b] + start[b] - self.format.pulse.delay)
-            number = self._number(window[b], start[b], cfo[b]) if self._sent.doubtful else None
-            burst = self._sent.find(received, number, self.messages)
-            if burst is None:
-                self._unknown += 1
-                continue
-            if lost[b]:
-                self._touched += 1
-                continue
-            symbols = header.encode(burst.number, 0)
-            one = self._receiver.receive(window[b], float(start[b]), float(cfo[b]), burst.symbol, symbols)
-            if self._last is None or one.leakage_db > 0:  # a window that the end has cut off holds none
-                self._last = one
-            echo[used], sent[used] = one.echo, burst.time
-            used += 1
-        self._used += used
+        found = list(self._stream.bursts(window, time, start, cfo, lost, slip, self.messages))
+        echo = np.empty((len(found), n, self.scenario.antennas), np.complex64)
+        for b, (_, burst) in enumerate(found):
+            echo[b] = burst.echo
+        sent = np.array([tick for tick, _ in found], np.int64)
         return {
-            "echo": echo[:used].reshape(used * n, self.scenario.antennas),
-            "transmit_time": np.repeat(sent[:used], n),
+            "echo": echo.reshape(len(found) * n, self.scenario.antennas),
+            "transmit_time": np.repeat(sent, n),
         }
-
-    def _number(self, window: np.ndarray, start: float, cfo: float) -> int | None:
-        """The burst's number, read from the leakage on the loudest channel."""
-        loudest = window[int(np.argmax(np.sum(np.abs(window) ** 2, axis=1)))]
-        found = self._headers.receive(loudest, Sync(float(start), float(cfo), 0.0, True)).header
-        return None if found is None else found[0]
 
     def result(self) -> dict[str, Any]:
         """Bursts used, windows without one, bursts left out for lost samples, leakage and echo delay."""
-        if not hasattr(self, "_sent"):
-            return {}
-        last = self._last
-        return {
-            "bursts": self._used,
-            "empty_windows": self._unknown,
-            "bursts_left_out": self._touched,
-            "snapshots_lost": self._touched * self.format.payload,
-            "leakage_db": None if last is None else float(last.leakage_db),
-            "echo_delay_samples": None if last is None else float(last.delay),
-        }
+        return self._stream.result() if hasattr(self, "_stream") else {}

@@ -14,6 +14,7 @@ from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.calibration_vectors import Calibration
 from isac_models.waveform.leakage import LeakageEstimator, remove
+from isac_models.waveform.response import ResponseEstimator
 
 Values = NDArray[Any]
 
@@ -38,16 +39,15 @@ class RadarBurst:
 
     echo: y_r of every payload snapshot, (N, K) complex64, noise power `noise_power` an antenna. noise: per
     sample, as it came in. leakage_db: leakage over noise, per channel and symbol; -inf where nothing was
-    removed. delay: of the echo behind the leakage in samples. response: (K, K), what the
-    orthogonal pilots bring at the echo's delay, as the echo is scaled: α a aᵀ c, and beside it their own
-    leakage, which K pilots cannot tell from it (a burst for calibration has enough of them).
+    removed. delay: of the echo behind the leakage in samples. response: (K, K), α a aᵀ c scaled as the echo,
+    from the orthogonal pilots; None unless it was asked for.
     """
 
     echo: Values
     noise: float
     leakage_db: float
     delay: float
-    response: Values
+    response: Values | None = None
 
 
 class RadarReceiver:
@@ -57,7 +57,7 @@ class RadarReceiver:
     delay is the place where the bursts so far, this one included, have most energy beside the leakage: the
     target's range changes slowly, its presence does not matter. Noise is measured in the silence between
     bursts and averaged. `calibration` None takes the chains as equal; `leakage_removal` False is a negative
-    control.
+    control. `response` asks for that of every burst (`ResponseEstimator`).
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class RadarReceiver:
         leakage_removal: bool = True,
         max_delay: float = 12.0,
         noise_power: float = 1.0,
+        response: bool = False,
     ) -> None:
         if np.shape(beam) != (layout.antennas,):
             raise UserError(f"a beam of {layout.antennas} weights is needed, not of shape {np.shape(beam)}")
@@ -75,9 +76,7 @@ class RadarReceiver:
         self.leakage_removal, self.max_delay, self._noise_power = leakage_removal, max_delay, noise_power
         gains = np.ones(layout.antennas) if calibration is None else calibration.receive
         self._equalise = (1 / np.asarray(gains, np.complex128)).astype(np.complex64)[:, None]
-        self._pilots = (layout.orthogonal.conj().T * (layout.antennas / layout.orthogonal.shape[1])).astype(
-            np.complex64
-        )
+        self._response = ResponseEstimator(layout, self.beam) if response else None
         self._estimator = LeakageEstimator(layout, max_delay)
         self._profile = np.zeros(self._estimator.grid.size)
         self._noise: float | None = None
@@ -109,7 +108,7 @@ class RadarReceiver:
         if self.leakage_removal:
             y = remove(y, one)
         at = start - one.early + one.delay
-        begin = int(form.orthogonal_at[0])  # no symbol before it is wanted
+        begin = int((form.payload_at if self._response is None else form.orthogonal_at)[0])  # first wanted
         z = form.pulse.sample(y, at + begin * form.samples_per_symbol, int(form.payload_at[-1]) + 1 - begin)
         echo = z.T[form.payload_at - begin]
         level = -np.inf
@@ -117,13 +116,14 @@ class RadarReceiver:
             noise = self._residual(echo, symbols)
             level = 10 * np.log10(max(np.mean(np.abs(one.leakage) ** 2) / noise, 1e-30))
         scale = np.float32(np.sqrt(self._noise_power / noise))
-        return RadarBurst(
-            echo=scale * echo,
-            noise=noise,
-            leakage_db=float(level),
-            delay=one.delay,
-            response=scale * (z[:, form.orthogonal_at - begin] @ self._pilots),
-        )
+        response = None
+        if self._response is not None:
+            late = z[:, form.orthogonal_at - begin]
+            early = form.pulse.sample(y, at - one.delay + begin * form.samples_per_symbol, late.shape[1])
+            seen = symbols.conj().astype(np.complex64) @ echo / np.vdot(symbols, symbols).real
+            one_burst = (early, late, one.delay, one.leakage, seen, noise, self.leakage_removal)
+            response = scale * self._response.estimate(*one_burst)
+        return RadarBurst(scale * echo, noise, float(level), one.delay, response)
 
     def _equalised(self, window: Values, cfo: float, start: float) -> Values:
         """The window (K, L) through the inverse of the receive chains, its carrier offset turned back."""

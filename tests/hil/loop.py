@@ -62,11 +62,11 @@ class Outcome:
 def run(
     *arguments: str,
     during: Callable[[Bench, Any], None] | None = None,
-    before: Callable[[Bench], None] | None = None,
+    extend: Callable[[Bench, Any, Any], None] | None = None,
 ) -> Outcome:
-    """Run isac_hil.py with these arguments; `during(bench, graph)` goes on in a thread beside it.
+    """Run isac_hil.py with these arguments.
 
-    `before(bench)` comes between calibration and run.
+    `during(bench, graph)` goes on in a thread beside it, `extend(bench, graph, scenario)` adds blocks before.
     """
     options = parse_arguments([*arguments, "--quiet"])
     layout = BurstFormat(options.scenario.antennas, options.scenario.order)
@@ -78,6 +78,8 @@ def run(
         heard = Collect("heard", decided=Symbols(), message=Symbols())
         graph.connect(design.detector, sensed)
         graph.connect(design.demodulator, heard)
+        if extend is not None:
+            extend(bench, graph, options.scenario)
         failed: list[BaseException] = []
 
         def beside() -> None:
@@ -88,8 +90,6 @@ def run(
                 failed.append(error)
 
         thread = threading.Thread(target=beside, daemon=True)
-        if before is not None:
-            before(bench)
         graph.start()
         if during is not None:
             thread.start()

@@ -285,7 +285,7 @@ def test_a_recording_with_a_gap_and_late_bursts_replays_to_the_same_losses(
 ) -> None:
     path = tmp_path / "air.sigmf-meta"
 
-    def spoil(bench: Bench) -> None:
+    def spoil(bench: Bench, _graph: Any, _scenario: Any) -> None:
         slot = bench.layout.slot
         begin = -(-bench.radio.now() // slot) * slot
         radio: Any = bench.radio
@@ -294,7 +294,7 @@ def test_a_recording_with_a_gap_and_late_bursts_replays_to_the_same_losses(
 
     outcome = run(
         *("--radio", "sim", "--bursts", "32", "--without", "cfo", "--record-samples", str(path)),
-        before=spoil,
+        extend=spoil,
     )
     received = outcome.result("radio_receive")
     assert (received["lost_samples"], received["gaps"]) == (3 * 1280, 1)

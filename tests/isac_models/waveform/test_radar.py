@@ -135,18 +135,55 @@ def test_false_alarms_are_as_many_as_asked_for(cfo: float) -> None:
     assert np.mean(raw) > 0.5
 
 
-def test_the_response_is_that_of_the_orthogonal_pilots() -> None:
+@pytest.mark.parametrize(
+    ("level", "delay", "errors"),
+    [(20.0, 1.0, True), (30.0, 8.0, True), (40.0, 1.6, False), (40.0, 3.37, True)],
+)
+def test_the_response_is_that_of_the_target_whatever_the_pilots_leak(
+    level: float, delay: float, errors: bool
+) -> None:
     rng = np.random.default_rng(6)
-    one = scene(-200.0, 2.0)
-    receiver = RadarReceiver(FORM, BEAM)
-    total = np.zeros((16, 16), complex)
-    for _ in range(20):
+    transmit = chain_errors(rng, 16) if errors else None
+    leakage = random_leakage(np.random.default_rng(1), BEAM, 16 * 10 ** (level / 10))
+    receiver = RadarReceiver(FORM, BEAM, response=True)
+    squares, without = [], []
+    for b in range(110):
+        one = ArrayScene(
+            FORM, BEAM, leakage, 0.3, 0.3 + delay, np.radians(rng.uniform(-40, -20)), transmit=transmit
+        )
+        alpha = complex(noise(rng, 1)[0]) * (b < 2 or rng.random() < 0.5)
+        turn = np.exp(2j * np.pi * rng.random())  # another phase of the oscillator for every burst
         symbols = qpsk(rng, FORM.payload)
-        burst = receiver.receive(one.window(rng, one.vectors(symbols), 3.0), HEAD + 0.3, 0.0, symbols, HEADER)
-        total += burst.response / 20
-    a = steering(16, ANGLE)
-    # P Pᴴ = I with 16 pilots: noise of power 1 an entry and burst. Symbols beside the pilots reach into them.
-    assert np.abs(total - 3 * np.outer(a, a)).max() < 5 * np.sqrt(2 / 20) + 0.3
+        leak, echo = one.parts(one.vectors(symbols), alpha)
+        y = (turn * (leak + echo) + noise(rng, *leak.shape)).astype(np.complex64)
+        burst = receiver.receive(y, HEAD + 0.3, 0.0, symbols, HEADER)
+        if b < 70:
+            continue
+        a, c = one.steering(), np.ones(16) if transmit is None else transmit
+        expected = turn * alpha * np.outer(a, a * c)
+        assert burst.response is not None
+        squares.append(np.mean(np.abs(burst.response * np.sqrt(burst.noise) - expected) ** 2))
+        fresh = RadarReceiver(FORM, BEAM, leakage_removal=False, response=True)
+        if b < 75:
+            raw = fresh.receive(y, HEAD + 0.3, 0.0, symbols, HEADER)
+            assert raw.response is not None
+            without.append(np.mean(np.abs(raw.response * np.sqrt(raw.noise) - expected) ** 2))
+    # P Pᴴ = I: noise of power 1 an entry. 40 bursts of 256 entries; the pulse's end leaves -51 dB of leakage,
+    # and what the leakage was learnt from adds 1/128 or so.
+    assert np.mean(squares) == pytest.approx(1, abs=5 / np.sqrt(40 * 256) + 0.03 + 10 ** (level / 10 - 5.1))
+    assert np.mean(without) > 10 ** (level / 10) / 4
+
+
+def test_no_response_unless_it_is_asked_for() -> None:
+    rng = np.random.default_rng(11)
+    one, symbols = scene(20.0, 3.0), qpsk(rng, FORM.payload)
+    y = one.window(rng, one.vectors(symbols), 1.0)
+    found = [
+        RadarReceiver(FORM, BEAM, response=asked).receive(y, HEAD + 0.3, 0.0, symbols, HEADER)
+        for asked in (False, True)
+    ]
+    assert found[0].response is None
+    assert np.array_equal(found[0].echo, found[1].echo)
 
 
 def test_what_is_no_number_is_refused_and_what_was_learnt_stays() -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from blocks.precoder import Precoder
     from blocks.qam_encoder import QamEncoder
     from blocks.radar_receiver import RadarReceiver
+    from blocks.radio_player import RadioPlayer
     from blocks.radio_receive import RadioReceive
     from blocks.radio_transmit import RadioTransmit
     from blocks.reed_solomon_decoder import ReedSolomonDecoder
@@ -72,6 +73,7 @@ __all__ = [
     "Precoder",
     "QamEncoder",
     "RadarReceiver",
+    "RadioPlayer",
     "RadioReceive",
     "RadioTransmit",
     "ReedSolomonDecoder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from isac_models.waveform.sent import IDLE_SECONDS, TAIL
 
 SILENCE_SECONDS = 30.0
 """How long nothing may be sent before the reception ends with an error."""
+MARKS = 64
+"""Annotations of a frame: behind a long gap those of the bursts in it are spread over the next ones."""
+
+About = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class RadioReceive(Source):
@@ -22,8 +27,11 @@ class RadioReceive(Source):
 
     A frame holds samples that follow on each other without a gap; its tag `time` is the tick of the first,
     `lost` how many samples before it never came. `annotations` and `captures` are for a `SigmfRecorder`:
-    where bursts were sent, and where time goes on behind a gap. Where the radio's time stands still until
-    samples are asked for (`Capabilities.virtual_time`), only what the port `sent` announces is received.
+    where bursts were sent (those too that a gap has swallowed, and those that were marked and then came too
+    late, as `unsent`), and where time goes on behind a gap. `about` gives further fields of such an
+    annotation, asked once a burst with what the port `sent` told of it. Where the radio's time stands
+    still until samples are asked for (`Capabilities.virtual_time`), only what the port `sent` announces is
+    received.
 
     `samples`: receive so many of every channel and end, whatever is sent; the port need not be connected
     then.
@@ -38,12 +46,17 @@ class RadioReceive(Source):
     publishes = ("unsent",)
 
     def __init__(
-        self, radio: Radio, layout: BurstFormat, samples: int | None = None, name: str | None = None
+        self,
+        radio: Radio,
+        layout: BurstFormat,
+        samples: int | None = None,
+        about: About | None = None,
+        name: str | None = None,
     ) -> None:
         super().__init__(name)
         if samples is not None and samples < 1:
             raise UserError(f"samples must be at least 1, not {samples}")
-        self.radio, self.format, self._most = radio, layout, samples
+        self.radio, self.format, self._most, self._about = radio, layout, samples, about
         self.dimensions = {"rx_channels": radio.capabilities.rx_channels}
 
     def start(self) -> None:
@@ -54,7 +67,8 @@ class RadioReceive(Source):
         self._lost = self._gaps = self._samples = 0
         self._failed: str | None = None
         self._events: Counter[str] = Counter()
-        self._announced: deque[tuple[int, int]] = deque()  # tick and number of bursts that are still to come
+        self._announced: deque[Mapping[str, Any]] = deque()  # bursts that are still to come
+        self._marks: deque[dict[str, Any]] = deque()
         self.radio.rx.start()
 
     def work(self, count: int) -> dict[str, np.ndarray] | None:
@@ -62,6 +76,7 @@ class RadioReceive(Source):
         while True:
             self._await()
             if self._waits() or self._samples == self._most:
+                self._emit_marks()
                 return None
             most = count
             if self._most is not None:
@@ -114,7 +129,7 @@ class RadioReceive(Source):
             else:
                 # Up to where the next burst can still be queued, and no further before it is known.
                 time = int(message["time"])
-                self._announced.append((time, int(message["number"])))
+                self._announced.append(message)
                 behind = time + self.format.slot
                 self._horizon = max(behind - self.radio.capabilities.lead, 1)
                 self._last = behind + TAIL
@@ -125,7 +140,11 @@ class RadioReceive(Source):
         for event in self.radio.events():
             self._events[event.kind.value] += 1
             if event.kind is EventKind.LATE and event.time is not None:
-                self._announced = deque(each for each in self._announced if each[0] != event.time)
+                ahead = deque(each for each in self._announced if each["time"] != event.time)
+                if len(ahead) == len(self._announced):  # it has an annotation by now
+                    at = {"sample_start": self.position, "sample_count": 0}
+                    self._marks.append({**at, "label": "burst not sent", "tick": event.time, "unsent": True})
+                self._announced = ahead
                 self.publish("unsent", {"time": event.time})
 
     def _frame(self, received: Received) -> dict[str, np.ndarray]:
@@ -138,21 +157,26 @@ class RadioReceive(Source):
                 self._gaps += 1
                 self._lost += lost
             tags["captures"] = [{"sample_start": self.position, "global_index": received.time}]
-        marks = []
-        while self._announced and self._announced[0][0] < received.time + count:
-            time, number = self._announced.popleft()
-            if time >= received.time:
-                at = {
-                    "sample_start": self.position + time - received.time,
-                    "sample_count": self.format.samples,
-                }
-                marks.append({**at, "label": "burst", "number": number, "tick": time})
-        if marks:
-            tags["annotations"] = marks
+        while self._announced and self._announced[0]["time"] < received.time + count:
+            self._marks.append(self._mark(self._announced.popleft(), received.time))
+        self._emit_marks()
         self._next = received.time + count
         self._samples += count
         self.emit(time=received.time, lost=lost, **tags)
         return {"samples": np.ascontiguousarray(received.samples.T)}
+
+    def _mark(self, told: Mapping[str, Any], now: int) -> dict[str, Any]:
+        """The annotation of a burst in a frame that begins at tick `now`, or in the gap before it."""
+        time, whole = int(told["time"]), self.format.samples
+        late = max(now - time, 0)  # samples of its beginning that never came
+        at = {"sample_start": self.position + max(time - now, 0), "sample_count": max(whole - late, 0)}
+        more = {} if self._about is None else self._about(told)
+        return {**at, "label": "burst", "number": int(told["number"]), "tick": time, **more}
+
+    def _emit_marks(self) -> None:
+        marks = [self._marks.popleft() for _ in range(min(len(self._marks), MARKS))]
+        if marks:
+            self.emit(annotations=marks)
 
     def finish(self) -> None:
         """Stop receiving."""

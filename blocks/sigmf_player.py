@@ -61,6 +61,6 @@ class SigmfPlayer(Source):
             "annotations": len(recording.signal.annotations),
             "truth": recording.truth is not None,
             "checksum": "core:sha512" in recording.signal.about,
-            "complete": True,
+            "complete": recording.signal.about.get("isac:interrupted") is not True,
             "salvaged": False,
         }

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blocks.runtime import Block, Field, Signal
+from blocks.runtime import Block, Count, Field, Signal
 from blocks.runtime.output import check_writable
 from blocks.runtime.sigmf_annotations import Annotations
 from blocks.runtime.sigmf_meta import COMPANION, META, base_of, files_of
@@ -19,8 +19,10 @@ from isac_models.block_annotations import BlockAnnotator
 from isac_models.errors import UserError
 from isac_models.scenario import Scenario
 
-PER_BLOCK = ("present", "angle")
-DECIDED = ("detected", "estimated_angle")
+PER_BLOCK = {"present": "present", "angle": "angle"}
+DECIDED = {"detected": "detected", "estimate": "estimated_angle"}
+MOST_ANNOTATIONS = 20_000
+"""What can be asked for: metadata of more could not be read again."""
 
 
 class SigmfRecorder(Block):
@@ -32,15 +34,18 @@ class SigmfRecorder(Block):
     Annotations come from upstream, in the tag ``annotations``: a list of maps with sample_start (counted like
     `position`), sample_count, label, comment, … and fields of one's own; captures in the tag ``captures``
     (sample_start, frequency, global_index, …). Of a stream with present and angle, every coherence
-    block of the scenario gets an annotation of its own. At most `annotate` of each kind are kept; the
-    metadata and `result` say how many were left out.
+    block of the scenario gets an annotation of its own. `ticks` names a field with the tick at which the
+    burst of each snapshot was sent: every coherence block is annotated as a burst then, and tags are not
+    looked at, which count the samples that the bursts were found in. At most `annotate` of each kind are
+    kept; the metadata and `result` say how many were left out.
 
     `sample_rate` in samples/s, `frequency` in Hz, `hardware` and `description` as people read them, `about`
-    what else is to be known of the run. The recording appears when the stream has ended; a run that
+    what else is to be known of the run, `radio` what receiving the samples again takes (`RecordedRun`). The
+    recording appears when the stream has ended; a run that
     ends early leaves nothing of its own, and what was there before. With `keep` it leaves what had come until
     then, marked `isac:interrupted`: what a radio has received does not come again.
 
-    consumes: `field` as `signal` says, and the fields of `truth` and `decisions`
+    consumes: `field` as `signal` says, the fields of `truth` and `decisions`, and `ticks` (n,) int64
 
     Raises UserError for a name that does not end in .sigmf-meta or cannot be written.
     """
@@ -53,11 +58,13 @@ class SigmfRecorder(Block):
         signal: Field | None = None,
         truth: Mapping[str, Field] | None = None,
         decisions: Mapping[str, Field] | None = None,
+        ticks: str | None = None,
         sample_rate: float | None = 1.0,
         frequency: float | None = None,
         hardware: str = "simulated",
         description: str = "",
         about: Mapping[str, Any] | None = None,
+        radio: Mapping[str, Any] | None = None,
         annotate: int = 10_000,
         keep: bool = False,
         name: str | None = None,
@@ -65,16 +72,17 @@ class SigmfRecorder(Block):
         super().__init__(name)
         for file in files_of(path):
             check_writable(file)
-        if not 0 <= annotate <= 20_000:
-            raise UserError(f"annotate must be from 0 to 20000, not {annotate}")
+        if not 0 <= annotate <= MOST_ANNOTATIONS:
+            raise UserError(f"annotate must be from 0 to {MOST_ANNOTATIONS}, not {annotate}")
         self.scenario, self._path, self._field, self._annotate = scenario, path, field, annotate
-        self._keep = keep
+        self._keep, self._ticks = keep, ticks
         self._roles = {
             **dict.fromkeys(truth or {}, "truth"),
             **dict.fromkeys(decisions or {}, "decision"),
         }
         scalars = {**(truth or {}), **(decisions or {})}
-        self.consumes = {field: signal or Signal("antennas"), **scalars}
+        told = {} if ticks is None else {ticks: Count()}
+        self.consumes = {field: signal or Signal("antennas"), **scalars, **told}
         for key, each in scalars.items():
             if each.dtype not in SCALARS or each.shape != ():
                 raise UserError(
@@ -87,6 +95,7 @@ class SigmfRecorder(Block):
             **({"core:sample_rate": float(sample_rate)} if sample_rate else {}),
             **({"core:description": description} if description else {}),
             **({"isac:run": dict(about)} if about else {}),
+            **({"isac:radio": dict(radio)} if radio else {}),
             **({} if scenario is None else {"isac:scenario": scenario.to_dict()}),
         }
         self._frequency = {} if frequency is None else {"core:frequency": float(frequency)}
@@ -104,7 +113,8 @@ class SigmfRecorder(Block):
             self._writers.append(SigmfWriter(path, len(self._scalars), "rf32_le"))
         self._notes, self._began, self._origin = Annotations(self._annotate), "", 0
         self._blocks: BlockAnnotator | None = None
-        if self.scenario is not None and all(key in self._scalars for key in PER_BLOCK):
+        known = self._ticks is not None or all(key in self._scalars for key in PER_BLOCK)
+        if self.scenario is not None and known:
             self._blocks = BlockAnnotator(self.scenario.coherence, self._annotate)
 
     def work(self, **fields: np.ndarray) -> None:
@@ -113,16 +123,27 @@ class SigmfRecorder(Block):
         if not self._began:
             self._began = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
             self._origin = self.position
-        self._notes.take(self.tags, self._origin)
+        self._take_tags()
         main.write(fields[self._field])
         if self._scalars:
             self._writers[1].write(
                 np.stack([fields[key].astype(np.float32) for key in self._scalars], axis=1)
             )
         if self._blocks is not None:
-            decided = {key: fields[key] for key in DECIDED if key in fields}
-            both = [decided[key] for key in DECIDED] if len(decided) == len(DECIDED) else [None, None]
-            self._blocks.add(self.position - self._origin, *(fields[key] for key in PER_BLOCK), *both)
+            count = len(fields[self._field])
+            said = {
+                name: fields[key]
+                for pair in (PER_BLOCK, DECIDED)
+                if all(key in self._scalars for key in pair.values())
+                for name, key in pair.items()
+            }
+            if self._ticks is not None:
+                said["tick"] = fields[self._ticks]
+            self._blocks.add(self.position - self._origin, count, **said)
+
+    def _take_tags(self) -> None:
+        if self._ticks is None:
+            self._notes.take(self.tags, self._origin)
 
     def finish(self) -> None:
         """Write the metadata and show the recording."""
@@ -132,7 +153,8 @@ class SigmfRecorder(Block):
         writers, self._writers = self._writers, []
         try:
             self._global |= more
-            self._notes.take(self.tags, self._origin)
+            if not more:  # at an early end they are still those of the last frame
+                self._take_tags()
             self._prepare(writers)
             stale = [] if len(writers) > 1 else [base_of(os.path.realpath(self._path)) + COMPANION + META]
             commit(writers, stale)
@@ -140,7 +162,7 @@ class SigmfRecorder(Block):
             for writer in writers:
                 writer.discard()
             raise
-        self._done = {**self._state(writers[0]), "complete": not more}
+        self._done = {**self._state(writers[0]), "complete": not more, "kept": True}
 
     def abort(self) -> None:
         """Leave nothing of the recording, or what has come of it."""
@@ -163,6 +185,8 @@ class SigmfRecorder(Block):
             "format": "sigmf",
             "path": self._path,
             "snapshots": writer.samples,
+            "unit": "samples" if self._field == "samples" else "snapshots",
+            "kept": False,
             "channels": writer.channels,
             "annotations": len(self._notes.annotations) + (blocks.blocks - blocks.left_out if blocks else 0),
             "annotations_left_out": self._notes.left_out + (blocks.left_out if blocks else 0),

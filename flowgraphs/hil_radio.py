@@ -15,6 +15,7 @@ from blocks.radio.interface import Radio, RadioError
 from blocks.radio.lab import VirtualFrontEnd, soapy_driver
 from blocks.radio.registry import open_radio
 from blocks.radio.sim import SimRadio
+from hil_receive import AT_ONCE
 from isac_models.coding.repeat import Timing
 from isac_models.errors import UserError
 from isac_models.impairments import Impairments
@@ -26,8 +27,6 @@ PROTOCOLS = {"zmq": "zmq", "soapy": "stream", "iio": "iio"}
 """What the virtual front end speaks to each backend."""
 
 TIMING = Timing(window=4, interval=16, round_trip=24, timeout=32)
-AT_ONCE = 4
-"""Bursts of a frame."""
 QUEUE = 16
 """Slots that may wait in the radio: what waits longer makes a repeat wait."""
 
@@ -90,42 +89,6 @@ class Bench:
                 options.scenario, options.file, layout.payload, timing=TIMING, bursts=AT_ONCE
             )
         return blocks.MessageSource(options.scenario, options.bursts * layout.payload)
-
-    def recorder(self) -> Any:
-        """All receive channels as they come, to a SigMF recording."""
-        import blocks
-        from blocks.runtime import Signal
-
-        options, settings = self.options, self.radio.settings()
-        carriers = settings.get("rx_frequency")
-        return blocks.SigmfRecorder(
-            options.record,
-            options.scenario,
-            field="samples",
-            signal=Signal(self.radio.capabilities.rx_channels),
-            sample_rate=float(settings["rate"]),  # type: ignore[arg-type]
-            frequency=float(carriers[0]) if isinstance(carriers, list) and carriers else None,
-            hardware=self.radio.device,
-            about={"program": "isac_hil", "seed": options.seed, "without": options.without},
-            keep=True,
-        )
-
-    def echo_recorder(self) -> Any:
-        """The calibrated echo of every snapshot, with what was detected and, where it is known, the truth."""
-        import blocks
-        from blocks.runtime import Flags, Real
-
-        return blocks.SigmfRecorder(
-            self.options.record_echoes,
-            self.options.scenario,
-            truth={"present": Flags(), "angle": Real()} if self.lab is not None else {},
-            decisions={"detected": Flags(), "estimated_angle": Real()},
-            hardware=self.radio.device,
-            description="Calibrated radar echoes behind a radio; sample rate 1: one snapshot a unit of time",
-            about={"program": "isac_hil", "seed": self.options.seed, "rho": self.options.rho},
-            keep=True,
-            name="echo_recorder",
-        )
 
     def truth(self, tick: int) -> tuple[bool, float]:
         """Whether there was a target in the coherence block sent at a tick, and its angle in radians."""

@@ -5,17 +5,28 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import interrupts
 from blocks.runtime import Report
-from hil_radio import Bench
 from isac_models.waveform.calibration_vectors import Calibration
 from link_design import Design, artifacts_of
 from link_report import print_json, print_table
+from link_results import recording_note
 
-RADIO = ("radio_transmit", "radio_receive", "user_synchroniser", "radar_synchroniser", "burst_receiver")
-MORE = ("burst_reference", "radar_receiver", "file_sender", "file_receiver", "detection_counter")
+if TYPE_CHECKING:
+    from hil_radio import Bench
+
+RECEIVERS = (
+    "user_synchroniser",
+    "radar_synchroniser",
+    "burst_receiver",
+    "burst_reference",
+    "radar_receiver",
+    "detection_counter",
+)
+RADIO = ("radio_transmit", "radio_receive", "file_sender", "file_receiver")
+RECORDERS = ("echo_recorder", "sample_recorder")
 
 
 def show_hil(options: argparse.Namespace, report: Report, design: Design, bench: Bench) -> int:
@@ -43,7 +54,8 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
         "artifacts": artifacts_of(design.precoder, design.detector),
         "interrupted": report.interrupted,
         "blocks": report.to_dict()["blocks"],
-        **{name: results[name] for name in (*RADIO, *MORE) if name in results},
+        **{name: results[name] for name in (*RADIO, *RECEIVERS) if name in results},
+        "recordings": [results[name] for name in RECORDERS if name in results],
     }
     interrupts.run_ended()
     interrupts.finish()
@@ -81,33 +93,48 @@ def show_calibration(options: argparse.Namespace, found: Calibration | None) -> 
 
 def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:
     """What a table has no column for."""
-    receive, radar = summary.get("radio_receive", {}), summary.get("radar_receiver", {})
-    user, reference = summary.get("user_synchroniser", {}), summary.get("burst_reference", {})
-    notes = [_hardware(summary, bench)]
-    if "samples" not in receive:  # stopped before anything was received
-        return notes
-    sent = summary["radio_transmit"].get("bursts", 0)
-    notes.append(
-        f"Samples: {receive['samples']:,} a channel, {receive['lost_samples']:,} lost in {receive['gaps']} "
-        f"gaps, {user['slips']} losses found by the burst clock alone, {user['restarts']} restarts."
-    )
-    notes.append(
-        f"Bursts: {user['found']:,} found, {max(sent - user['found'], 0):,} sent and not found, "
-        f"{reference['snapshots_lost'] + radar['snapshots_lost']:,} snapshots lost."
-    )
+    receive = summary.get("radio_receive", {})
+    sent = summary.get("radio_transmit", {}).get("bursts", 0)
+    notes = [_hardware(summary, bench), *reception_notes(summary, receive, sent)]
     if receive.get("ended_early"):
         notes.append(f"The reception ended early: {receive['ended_early']}")
-    events = {kind: n for kind, n in receive["events"].items() if kind != "burst_ack"}
+    events = {kind: n for kind, n in receive.get("events", {}).items() if kind != "burst_ack"}
     if events:
         notes.append("Events: " + ", ".join(f"{n} {kind}" for kind, n in sorted(events.items())) + ".")
-    if radar["leakage_db"] is not None and math.isfinite(radar["leakage_db"]):
-        notes.append(
-            f"Leakage {radar['leakage_db']:.1f} dB over the noise removed, "
-            f"echo {radar['echo_delay_samples']:.2f} samples behind it."
-        )
+    notes += leakage_note(summary)
+    notes += [recording_note(each) for each in summary.get("recordings", ())]
     if "file_receiver" in summary:
         notes.append(_file_note(summary["file_receiver"], summary.get("file_sender", {})))
     return notes
+
+
+def reception_notes(summary: dict[str, Any], receive: dict[str, Any], sent: int) -> list[str]:
+    """What was received and lost; nothing of a run that was stopped before anything came."""
+    user, reference, radar = (
+        summary.get(name, {}) for name in ("user_synchroniser", "burst_reference", "radar_receiver")
+    )
+    if not ("samples" in receive and user and reference and radar):
+        return []
+    gone = reference["snapshots_lost"] + radar["snapshots_lost"]
+    samples = (
+        f"Samples: {receive['samples']:,} a channel, {receive['lost_samples']:,} lost in {receive['gaps']} "
+        f"gaps, {user['slips']} losses found by the burst clock alone, {user['restarts']} restarts."
+    )
+    bursts = (
+        f"Bursts: {user['found']:,} found, {max(sent - user['found'], 0):,} sent and not found, "
+        f"{gone:,} snapshots lost."
+    )
+    return [samples, bursts]
+
+
+def leakage_note(summary: dict[str, Any]) -> list[str]:
+    """How much leakage was removed, if any was."""
+    radar = summary.get("radar_receiver", {})
+    level = radar.get("leakage_db")
+    if level is None or not math.isfinite(level):
+        return []
+    delay = radar["echo_delay_samples"]
+    return [f"Leakage {level:.1f} dB over the noise removed, echo {delay:.2f} samples behind it."]
 
 
 def _file_note(sink: dict[str, Any], source: dict[str, Any]) -> str:

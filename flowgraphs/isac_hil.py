@@ -7,14 +7,17 @@ source ─ Encoder ─ Precoder ─ BurstModulator ─ RadioTransmit ┄ sent �
 RadioReceive ┬ BurstSynchroniser ─ BurstReceiver ┬ BurstReference ─ Demodulator ─ CommunicationMetrics
              │                                   └ FileReceiver ┄ report ┄┄ source (with --file)
              ├ BurstSynchroniser ─ RadarReceiver ─ SceneTruth ─ Detector ─ SensingMetrics
-             │                                                    └ SigmfRecorder (with --record-echoes)
-             └ SigmfRecorder (with --record)
+             │                                                    └ SigmfRecorder (with --record)
+             └ SigmfRecorder (with --record-samples)
+
+The receivers stand in hil_receive.py: isac_replay.py has them behind a recording.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import interrupts  # noqa: F401 - first: Ctrl-C may come while the rest loads
@@ -28,50 +31,43 @@ def build(options: argparse.Namespace, bench: Any, design: Any) -> Flowgraph:
     """The graph over an open radio; calibrates first."""
     import blocks
     from blocks.runtime import Flowgraph
-    from hil_radio import AT_ONCE, TIMING
+    from hil_radio import TIMING
+    from hil_receive import AT_ONCE, Reception
+    from hil_recording import burst_notes, echo_recorder, sample_recorder
 
     scenario, layout, radio, precoder = options.scenario, bench.layout, bench.radio, design.precoder
     calibration = bench.calibration()
     equaliser = None if calibration is None else calibration.equaliser
-    array, channels = scenario.antennas, radio.capabilities.rx_channels
 
     source = bench.source()
     modulator = blocks.BurstModulator(scenario, layout, precoder.beam, equaliser)
     transmit = blocks.RadioTransmit(radio, layout)
-    receive = blocks.RadioReceive(radio, layout)
-    user = blocks.BurstSynchroniser(layout, channels, (array, array + 1), name="user_synchroniser")
-    radar = blocks.BurstSynchroniser(layout, channels, (0, array), name="radar_synchroniser")
-    without = options.without
-    receiver = blocks.BurstReceiver(
-        layout, user.width, scenario.noise_power, "cfo" not in without, "pilots" not in without
+    receive = blocks.RadioReceive(
+        radio, layout, about=partial(burst_notes, bench) if options.record_samples else None
     )
-    reference = blocks.BurstReference(layout)
-    echoes = blocks.RadarReceiver(
-        scenario, layout, radar.width, precoder.beam, calibration, "leakage" not in without
+    reception = Reception(
+        scenario,
+        layout,
+        precoder.beam,
+        calibration,
+        options.without,
+        design.demodulator,
+        design.detector,
+        None if bench.lab is None else bench.truth,
     )
 
     graph = Flowgraph("isac-hil", seed=options.seed, frame=AT_ONCE * layout.slot, window=2)
     graph.connect(source, design.encoder, precoder, modulator, transmit)
-    graph.connect(receive, user, receiver, reference, design.demodulator)
-    graph.connect(design.demodulator, blocks.CommunicationMetrics(scenario))
-    graph.connect(receive, radar, echoes)
-    if bench.lab is not None:
-        graph.connect(echoes, blocks.SceneTruth(bench.truth), design.detector)
-        graph.connect(design.detector, blocks.SensingMetrics(scenario))
-    else:
-        graph.connect(echoes, design.detector, blocks.DetectionCounter())
-    for listener in (receive, reference, echoes):
-        graph.message(transmit, "sent", listener)
-    for listener in (reference, echoes):
-        graph.message(receive, "unsent", listener)
+    graph.message(transmit, "sent", receive)
+    receiver = reception.connect(graph, receive, transmit)
     if options.file:
         sink = blocks.FileReceiver(scenario, layout.payload, options.out, TIMING)
         graph.connect(receiver, sink)
         graph.message(sink, "report", source)
     if options.record:
-        graph.connect(receive, bench.recorder())
-    if options.record_echoes:
-        graph.connect(design.detector, bench.echo_recorder())
+        graph.connect(design.detector, echo_recorder(bench))
+    if options.record_samples:
+        graph.connect(receive, sample_recorder(bench, design, calibration))
     return graph
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from isac_link_options import add_output_options, checked, live_line, run_program
 from isac_models.errors import UserError
 from isac_models.options import Parser, add_scenario_options, count, number, scenario_from, whole
+from isac_models.waveform import CORRECTIONS
 from link_design import add_design_options
 
 __all__ = ["live_line", "parse_arguments", "run_program"]
@@ -29,7 +30,6 @@ examples:
 exit status: 0 done, 1 a block failed or the file is not intact, 2 bad input, 130 stopped by Ctrl-C"""
 
 RADIOS = ("sim", "zmq", "soapy", "iio", "uhd")
-CONTROLS = ("calibration", "cfo", "pilots", "leakage")
 RANDOM_BURSTS = 500
 
 
@@ -92,7 +92,7 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     radio.add_argument(
         "--without",
         action="append",
-        choices=CONTROLS,
+        choices=CORRECTIONS,
         default=[],
         help="leave a correction out, to see what it is worth; may be repeated",
     )
@@ -111,12 +111,16 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     run.add_argument("--seed", type=whole, default=1, metavar="N", help="of the messages (default: 1)")
     output = add_output_options(parser)
     output.add_argument(
-        "--record", metavar="X.sigmf-meta", help="record the samples of all channels, with the bursts marked"
+        "--record",
+        metavar="X.sigmf-meta",
+        help="record the calibrated echo of every snapshot with bursts, detections and truth; isac_replay.py "
+        "takes it through any detector",
     )
     output.add_argument(
-        "--record-echoes",
+        "--record-samples",
         metavar="Y.sigmf-meta",
-        help="record the calibrated echo of every snapshot with truth and detections, for isac_replay.py",
+        help="record the samples of all channels as they come; isac_replay.py takes them through the whole "
+        "receive chain",
     )
     return checked(parser, argv, _check)
 
@@ -138,12 +142,12 @@ def _check(options: argparse.Namespace) -> None:
         raise UserError(f"--calibration {options.calibration}: the directory {folder} does not exist")
     if options.device is not None and options.front_end:
         raise UserError("--front-end is for the virtual front end, which --device stands in for")
-    for name in ("record", "record_echoes"):
+    for name in ("record", "record_samples"):
         path = getattr(options, name)
         if path is not None and not path.endswith(".sigmf-meta"):
             raise UserError(f"--{name.replace('_', '-')} {path}: the name must end in .sigmf-meta")
-    if options.record is not None and options.record == options.record_echoes:
-        raise UserError("--record and --record-echoes name the same file")
+    if options.record is not None and options.record == options.record_samples:
+        raise UserError("--record and --record-samples name the same file")
     if not 0 <= options.seed < 1 << 63:
         raise UserError(f"--seed {options.seed}: must be from 0 to {(1 << 63) - 1}")
     if options.file is None and options.bursts is None:

@@ -3,6 +3,9 @@
 python flowgraphs/isac_link.py --snapshots 1e6 --record echoes.rec
 python flowgraphs/isac_replay.py echoes.rec --false-alarm 1e-3 --estimator softmax
 python flowgraphs/isac_replay.py antennas.sigmf-meta --scenario array.toml
+
+The samples of a radio, which isac_hil.py --record-samples has written, go through both of its receivers
+(hil_replay.py).
 """
 
 import sys
@@ -22,6 +25,10 @@ def main() -> int:
     from link_results import show_replay
 
     player = open_player(options)
+    if isinstance(player, blocks.RadioPlayer):
+        from hil_replay import replay_radio
+
+        return replay_radio(options, player)
     scenario = recorded_scenario(options, player)
     detector = build_detector(options, player.about, scenario)
 

@@ -12,6 +12,7 @@ from isac_link_options import LARGEST_FRAME, add_output_options, checked
 from isac_models.errors import UserError
 from isac_models.options import Parser, count, not_blank, number
 from isac_models.scenario import Scenario
+from isac_models.waveform import CORRECTIONS
 from link_design import ESTIMATOR, NAMED, artifact_of, refuse_what_nobody_takes
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 DETECTOR_OF = {"model-driven": "learned", "neural": "neural"}
 DESCRIPTION = """\
-Run the radar echoes of a recording through a detector. The scenario is the recorded one; what the
-detector assumes of it can be changed."""
+Run the radar echoes of a recording through a detector, or the samples of a radio through both receivers.
+The scenario is the recorded one; what the detector assumes of it can be changed."""
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -29,7 +30,8 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "recording",
         metavar="RECORDING",
-        help="a file that isac_link.py --record has written, or any SigMF recording, NAME.sigmf-meta",
+        help="a file that isac_link.py --record has written, any SigMF recording, NAME.sigmf-meta, or what "
+        "isac_hil.py has written with --record or --record-samples",
     )
     parser.add_argument(
         "--scenario",
@@ -63,12 +65,25 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar=("LO", "HI"),
         help="sector that is searched, in degrees",
     )
+    radio = parser.add_argument_group("samples of a radio")
+    radio.add_argument(
+        "--without",
+        action="append",
+        choices=(*CORRECTIONS, "none"),
+        help="leave a correction out of the receivers, or none; may be repeated (default: as the run did)",
+    )
+    radio.add_argument(
+        "--demodulator",
+        type=not_blank,
+        metavar=NAMED,
+        help="symbol decision: ml, neural (default: that of the run)",
+    )
     parser.add_argument(
         "--frame",
         type=count,
         default=16384,
         metavar="N",
-        help="largest frame in snapshots (default: %(default)s)",
+        help="largest frame in snapshots, or in samples of a radio, up to 4 bursts (default: %(default)s)",
     )
     parser.add_argument(
         "--transport",
@@ -100,11 +115,17 @@ def recorded_scenario(options: argparse.Namespace, player: Any) -> Scenario:
     told = Scenario.load(options.scenario) if recorded is None else Scenario.from_dict(recorded)
     scenario = told.replace(**changes)
     channels = getattr(player.recording, "channels", scenario.antennas)
+    if hasattr(player, "run"):  # the samples of a radio
+        channels -= 1
+    elif options.without is not None or options.demodulator is not None:
+        option = "--demodulator" if options.without is None else "--without"
+        raise UserError(f"{option} is for samples of a radio: {options.recording} holds none")
     if channels != scenario.antennas:
         if channels == scenario.antennas + 1 and isinstance(recorded, dict):
             raise UserError(
-                f"recording {options.recording} holds samples of a radio as they came, {channels} channels: "
-                "what a detector takes is written by isac_hil.py --record-echoes"
+                f"recording {options.recording} holds samples of a radio as they came and does not say how "
+                "its bursts were made: record anew, with isac_hil.py --record what a detector takes, with "
+                "--record-samples what the receivers take"
             )
         raise UserError(
             f"recording {options.recording} has {channels} channels, the scenario {scenario.antennas} "
@@ -113,11 +134,16 @@ def recorded_scenario(options: argparse.Namespace, player: Any) -> Scenario:
     return scenario
 
 
-def build_detector(options: argparse.Namespace, about: Mapping[str, Any], scenario: Scenario) -> Any:
+def build_detector(
+    options: argparse.Namespace,
+    about: Mapping[str, Any],
+    scenario: Scenario,
+    roles: tuple[str, ...] = ("detector",),
+) -> Any:
     """The detector, its name filled in in `options`; networks are those for the ω_r next to the recorded ρ.
 
     What is used outside its training is reported on standard error. Raises UserError as blocks.registry.build
-    does, and for an option that the detector does not take.
+    does, and for an option that none of the `roles` of the replay takes.
     """
     from blocks.registry import build
     from isac_models.artifact import ArtifactWarning, warnings_as_lines
@@ -126,7 +152,7 @@ def build_detector(options: argparse.Namespace, about: Mapping[str, Any], scenar
     artifact = artifact_of(options)
     if options.detector is None:
         options.detector = DETECTOR_OF[artifact.kind] if artifact else "matched-filter"
-    refuse_what_nobody_takes(options, ("detector",))
+    refuse_what_nobody_takes(options, roles)
     recorded: Any = about.get("rho")
     rho = recorded if isinstance(recorded, float) else None
     if rho is not None and _has_networks(options.detector, artifact):
@@ -155,5 +181,9 @@ def _has_networks(detector: str, artifact: Artifact | None) -> bool:
 def _check(options: argparse.Namespace) -> None:
     if options.frame > LARGEST_FRAME:
         raise UserError(f"--frame {options.frame}: at most {LARGEST_FRAME} snapshots")
+    if options.without is not None and "none" in options.without:
+        if len(set(options.without)) > 1:
+            raise UserError("--without none: nothing else can be left out beside it")
+        options.without = []
     if options.salvage and options.recording.endswith(".sigmf-meta"):
         raise UserError("--salvage: a SigMF recording is whole or not there, leave the option out")

@@ -165,3 +165,10 @@ def artifacts_of(*blocks: Any) -> list[dict[str, str]]:
         if artifact is not None and hasattr(artifact, "identity"):  # one's own block may call anything so
             found[artifact.sha256] = artifact.identity
     return list(found.values())
+
+
+def points_of(scenario: Any, encoder: Any) -> Any:
+    """The symbols of all messages: (M,) complex64."""
+    import numpy as np
+
+    return encoder.work(message=np.arange(scenario.order, dtype=np.uint8))["symbol"]

@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import Any
 
-from blocks import FramePlayer, FrameRecorder, SigmfPlayer, SigmfRecorder
+from blocks import FramePlayer, FrameRecorder, RadioPlayer, SigmfPlayer, SigmfRecorder
 from blocks.runtime import Flags, Flowgraph, Real
 from blocks.runtime.sigmf_meta import DATA, META, is_sigmf
 from isac_models.errors import UserError
@@ -34,10 +34,14 @@ def connect_recorder(graph: Flowgraph, options: argparse.Namespace, reflector: A
     graph.connect(detector, recorder)
 
 
-def open_player(options: argparse.Namespace) -> FramePlayer | SigmfPlayer:
-    """The player of options.recording. Raises UserError where it cannot be played."""
+def open_player(options: argparse.Namespace) -> FramePlayer | SigmfPlayer | RadioPlayer:
+    """The player of options.recording: a RadioPlayer of a radio's samples that can be received again.
+
+    Raises UserError where it cannot be played.
+    """
     if _wants_sigmf(options.recording):
-        return SigmfPlayer(options.recording)
+        player = SigmfPlayer(options.recording)
+        return RadioPlayer(player.recording) if "isac:radio" in player.recording.signal.about else player
     return FramePlayer(options.recording, options.salvage)
 
 

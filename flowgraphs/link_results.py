@@ -13,7 +13,7 @@ from blocks import FramePlayer, SigmfPlayer
 from blocks.runtime import Report
 from isac_models.scenario import Scenario
 from isac_models.theory import link_theory
-from link_design import Design, artifacts_of
+from link_design import Design, artifacts_of, points_of
 from link_report import print_json, print_table
 
 METRICS = ("communication_metrics", "sensing_metrics", "detection_counter")
@@ -25,15 +25,15 @@ def show_link(options: argparse.Namespace, report: Report, design: Design) -> in
     scenario: Scenario = options.scenario
     precoder, detector = design.precoder, design.detector
     beam = None if getattr(precoder, "beam", None) is None else np.asarray(precoder.beam)
-    points = None if options.encoder == "qam" else _points(scenario, design.encoder)
+    points = None if options.encoder == "qam" else points_of(scenario, design.encoder)
     used = artifacts_of(design.encoder, precoder, detector, design.demodulator)
     summary = {
         **{key: getattr(options, key) for key in CHOSEN},
-        **_measured(options, report, scenario, detector),
+        **measured(options, report, scenario, detector),
         "artifacts": used,
         "theory": None if beam is None else link_theory(scenario, beam, None, points),
     }
-    notes = _notes_of(used)
+    notes = notes_of(used)
     stopped = report.interrupted
     try:
         interrupts.run_ended()
@@ -55,8 +55,8 @@ def show_link(options: argparse.Namespace, report: Report, design: Design) -> in
     for recorder in ("frame_recorder", "sigmf_recorder"):
         if options.record and recorder in report.results:
             summary["recording"] = report.results[recorder]
-            notes.append(_recording_note(summary["recording"]))
-    return _show(options, report, summary, "ISAC link", notes, stopped)
+            notes.append(recording_note(summary["recording"]))
+    return show(options, report, summary, "ISAC link", notes, stopped)
 
 
 def show_replay(
@@ -69,12 +69,12 @@ def show_replay(
     """Print a replayed recording; returns the exit status."""
     played = player.result()
     summary = {
-        **_measured(options, report, scenario, detector),
+        **measured(options, report, scenario, detector),
         "known_array": options.known_array,
         "artifacts": artifacts_of(detector),
         "recording": {"path": options.recording, **played},
     }
-    notes = _notes_of(artifacts_of(detector))
+    notes = notes_of(artifacts_of(detector))
     if "detections" in summary:
         found = f"{summary['detections']:,} of {summary['of_snapshots']:,} snapshots"
         notes.append(f"The recording holds no truth: P_md, P_fa and RMSE are unknown. Detected in {found}.")
@@ -82,19 +82,15 @@ def show_replay(
         notes.append(f"The recording is cut off or damaged: its first {played['frames']} frames were played.")
     elif not played["complete"]:
         notes.append("The recorded run was stopped early.")
-    return _show(options, report, summary, f"Replay of {options.recording}", notes, report.interrupted)
+    return show(options, report, summary, f"Replay of {options.recording}", notes, report.interrupted)
 
 
-def _points(scenario: Scenario, encoder: Any) -> Any:
-    """The symbols of all messages: (M,)."""
-    return encoder.work(message=np.arange(scenario.order, dtype=np.uint8))["symbol"]
-
-
-def _notes_of(artifacts: list[dict[str, str]]) -> list[str]:
+def notes_of(artifacts: list[dict[str, str]]) -> list[str]:
+    """A line for every trained model."""
     return [f"Trained model: {each['name']}, sha256 {each['sha256'][:12]}…" for each in artifacts]
 
 
-def _measured(
+def measured(
     options: argparse.Namespace, report: Report, scenario: Scenario, detector: Any
 ) -> dict[str, Any]:
     """Scenario, detector, rates and counters of a run; null for what a detector of one's own lacks."""
@@ -141,11 +137,14 @@ def _transfer_note(transfer: dict[str, Any]) -> str:
     )
 
 
-def _recording_note(recording: dict[str, Any]) -> str:
+def recording_note(recording: dict[str, Any]) -> str:
+    """What became of a recording."""
     if recording.get("format") == "sigmf":
-        if not recording["complete"]:
+        if not (recording["complete"] or recording["kept"]):
             return "Recording: discarded with the run that was stopped."
-        what = f"Recording: {recording['snapshots']:,} snapshots in {recording['path']}"
+        what = f"Recording: {recording['snapshots']:,} {recording['unit']} in {recording['path']}"
+        if not recording["complete"]:
+            what += ", kept from the run that was stopped"
         out = recording["annotations_left_out"]
         more = f", {out:,} of its annotations left out (the truth is complete)" if out else ""
         return what + more
@@ -157,7 +156,7 @@ def _drawable(report: Report) -> bool:
     return "constellation_probe" in report.results and "detection_map" in report.results
 
 
-def _show(
+def show(
     options: argparse.Namespace,
     report: Report,
     summary: dict[str, Any],

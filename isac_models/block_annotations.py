@@ -14,8 +14,9 @@ class BlockAnnotator:
     """Annotations of consecutive coherence blocks from a stream of snapshots, cut anywhere.
 
     Each says where its block starts and how long it is, whether a target was present and at which angle
-    (radians), and, where decisions are given, in how many snapshots one was detected and the mean of the
-    estimated angles there. The first `limit` blocks are kept, of those after them only the number: a stream
+    (radians) where that is known, and, where decisions are given, in how many snapshots one was detected and
+    the mean of the estimated angles there. Of blocks that were bursts it says that, and at which tick the
+    burst was sent. The first `limit` blocks are kept, of those after them only the number: a stream
     of any length takes bounded memory.
     """
 
@@ -41,13 +42,20 @@ class BlockAnnotator:
     def add(
         self,
         position: int,
-        present: Values,
-        angle: Values,
+        count: int,
+        *,
+        present: Values | None = None,
+        angle: Values | None = None,
         detected: Values | None = None,
         estimate: Values | None = None,
+        tick: Values | None = None,
     ) -> None:
-        """Take snapshots `position` …: presence, true angle, decision and estimate or neither, (n,)."""
-        n = len(present)
+        """Take `count` snapshots from `position` on, what is known of each in an array (n,).
+
+        Presence and true angle, decision and estimate come in pairs or not at all; `tick`: when the burst of
+        the snapshot was sent.
+        """
+        n = count
         if self._first is None:
             self._first = position
         self._end = position + n
@@ -58,7 +66,10 @@ class BlockAnnotator:
             if number >= self.limit:
                 return
             if number == len(self._kept):
-                self._open(position + start, bool(present[start]), float(angle[start]), estimate is not None)
+                truth = None if present is None or angle is None else (present[start], angle[start])
+                sent = None if tick is None else int(tick[start])
+                self._kept.append(_begun(position + start, truth, sent, estimate is not None))
+                self._sums.append(0.0)
             block = self._kept[number]
             block["sample_count"] += stop - start
             if detected is not None and estimate is not None:
@@ -75,16 +86,18 @@ class BlockAnnotator:
             done.append({**block, **mean})
         return done
 
-    def _open(self, start: int, present: bool, angle: float, decided: bool) -> None:
-        block: dict[str, Any] = {
-            "sample_start": start,
-            "sample_count": 0,
-            "label": "target" if present else "no target",
-            "present": present,
-        }
-        if present:
-            block["angle"] = angle
-        if decided:
-            block["detections"] = 0
-        self._kept.append(block)
-        self._sums.append(0.0)
+
+def _begun(start: int, truth: tuple[Any, Any] | None, tick: int | None, decided: bool) -> dict[str, Any]:
+    """The annotation of a block of which no snapshot has been counted."""
+    words = [] if tick is None else ["burst"]
+    block: dict[str, Any] = {"sample_start": start, "sample_count": 0}
+    if truth is not None:
+        words.append("target" if truth[0] else "no target")
+        block["present"] = bool(truth[0])
+        if truth[0]:
+            block["angle"] = float(truth[1])
+    if tick is not None:
+        block["tick"] = tick
+    if decided:
+        block["detections"] = 0
+    return {**block, "label": ", ".join(words) or "block"}

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -81,6 +82,7 @@ class VirtualFrontEnd:
                 },
             )
         self._truth: dict[int, dict[str, Any]] = {}
+        self._lock = threading.RLock()  # blocks of a graph ask, each in its thread
         try:
             ready = self._ready()
             self.addresses: Any = ready["addresses"]
@@ -112,33 +114,36 @@ class VirtualFrontEnd:
 
         Raises RadioError when there is none in time, or when the order is refused.
         """
-        if self._socket is None:
-            self._socket = self._context.socket(zmq.REQ)
-            self._socket.setsockopt(zmq.LINGER, 0)
-            self._socket.connect(self._control)
-        self._socket.send(json.dumps({"do": do, **details}).encode())
-        if not self._socket.poll(round(1000 * ANSWER_SECONDS)):
-            self._socket.close()
-            self._socket = None
-            raise RadioError(f"the virtual front end does not answer {do!r}: is it still running?")
-        answer: dict[str, Any] = json.loads(self._socket.recv())
+        with self._lock:
+            if self._socket is None:
+                self._socket = self._context.socket(zmq.REQ)
+                self._socket.setsockopt(zmq.LINGER, 0)
+                self._socket.connect(self._control)
+            self._socket.send(json.dumps({"do": do, **details}).encode())
+            if not self._socket.poll(round(1000 * ANSWER_SECONDS)):
+                self._socket.close()
+                self._socket = None
+                raise RadioError(f"the virtual front end does not answer {do!r}: is it still running?")
+            answer: dict[str, Any] = json.loads(self._socket.recv())
         if not answer.get("ok"):
             raise RadioError(f"the virtual front end refuses {do!r}: {answer.get('error')}")
         return answer
 
     def scene(self, name: str) -> int:
         """Another scene, "scenario" or "calibration"; returns the tick that it begins at."""
-        self._truth.clear()
-        return int(self.ask("scene", scene=name)["first_tick"])
+        with self._lock:
+            self._truth.clear()
+            return int(self.ask("scene", scene=name)["first_tick"])
 
     def truth(self, tick: int) -> dict[str, Any]:
         """The coherence block at a tick: present, theta, alpha, vartheta, beta."""
         first = tick - tick % self._block
-        if first not in self._truth:
-            self._truth.clear()
-            blocks = self.ask("truth", first_tick=first, ticks=self._block * TRUTH_BLOCKS)["blocks"]
-            self._truth = {int(one["first_tick"]): one for one in blocks}
-        return self._truth[first]
+        with self._lock:
+            if first not in self._truth:
+                self._truth.clear()
+                blocks = self.ask("truth", first_tick=first, ticks=self._block * TRUTH_BLOCKS)["blocks"]
+                self._truth = {int(one["first_tick"]): one for one in blocks}
+            return self._truth[first]
 
     def close(self) -> None:
         """End it. May be called twice."""

@@ -64,17 +64,32 @@ class Exchange:
     def publish(self, port: str, value: Any) -> None:
         """Send to every reader of the port; to none where it is not connected.
 
-        Raises TypeError or ValueError for what cannot be sent, and MessageOverrun when a reader has
-        MAX_UNREAD messages unread and takes none of them for OVERRUN_SECONDS.
+        A reader that has not introduced itself is waited for: what is sent before stays here until this
+        thread looks at the socket again, and the block may go on to wait for hardware, which waits for the
+        reader. Raises TypeError or ValueError for what cannot be sent, MessageOverrun when a reader has
+        MAX_UNREAD messages unread and takes none of them for OVERRUN_SECONDS, and TimeoutError for one that
+        does not introduce itself.
         """
         self._check_thread("publish")
         data = encode_value(value)
         for edge, outlet in self._sends:
             if edge.publishes == port:
                 outlet.pump()
+                if not (outlet.connected or outlet.left):
+                    self._await_reader(outlet)
                 if outlet.full:
                     self._await_room(edge, outlet)
                 outlet.send(data)
+
+    def _await_reader(self, outlet: MessageOutlet) -> None:
+        deadline = time.monotonic() + CONNECT_SECONDS
+        while not (outlet.connected or outlet.left):
+            if self._signals.abort.is_set():
+                raise Aborted
+            if time.monotonic() > deadline:
+                raise TimeoutError(_unreached(outlet))
+            await_any([outlet.socket], POLL_SECONDS)
+            self._idle()
 
     def _await_room(self, edge: MessageEdge, outlet: MessageOutlet) -> None:
         deadline = time.monotonic() + OVERRUN_SECONDS

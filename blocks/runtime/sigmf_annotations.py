@@ -19,7 +19,7 @@ CORE = {
     "captures": ("sample_start", "datetime", "frequency", "global_index"),
 }
 MAX_CAPTURES = 10_000
-MAX_BYTES = 6 << 20  # of all annotations from tags, as text
+MAX_BYTES = 8 << 20  # of all annotations from tags, as text: half of what a reader takes
 
 
 class Annotations:

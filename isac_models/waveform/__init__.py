@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+CORRECTIONS = ("calibration", "cfo", "pilots", "leakage")
+"""What the receivers correct, and can leave out to show what it is worth."""
+
 
 def preload() -> None:
     """Load the compiled kernels now: no stream waits for them, and processes made later inherit them."""

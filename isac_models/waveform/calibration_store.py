@@ -21,15 +21,19 @@ AGAIN = "measure it again: put the reflector at boresight, --calibrate"
 
 def save_calibration(path: str | Path, calibration: Calibration) -> None:
     """Write a calibration as JSON; the file appears whole. Raises OSError."""
-    content = {
+    write_atomically(path, (json.dumps(calibration_values(calibration), indent=1) + "\n").encode())
+
+
+def calibration_values(calibration: Calibration) -> dict[str, Any]:
+    """A calibration as plain values, ready for JSON."""
+    return {
         "format": FORMAT,
         "key": dict(calibration.key),
-        "transmit": _pairs(calibration.transmit),
-        "receive": _pairs(calibration.receive),
+        "transmit": complex_pairs(calibration.transmit),
+        "receive": complex_pairs(calibration.receive),
         "residual": calibration.residual,
         "error": calibration.error,
     }
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def load_calibration(path: str | Path, key: Mapping[str, Any], antennas: int) -> Calibration:
@@ -38,20 +42,30 @@ def load_calibration(path: str | Path, key: Mapping[str, Any], antennas: int) ->
     Raises UserError, one line, for a file that cannot be read or is none, and for one that was measured at
     another frequency, rate or gain, on another device, or before the device was started again.
     """
-    content = _read(path)
-    kept = content.get("key")
-    if content.get("format") != FORMAT or not isinstance(kept, dict):
-        raise UserError(f"calibration {path}: not a calibration file of this program")
+    where = f"calibration {path}"
+    found = calibration_from(_read(path), antennas, where)
     for name, now in key.items():
-        if kept.get(name) != json.loads(json.dumps(now)):
+        if found.key.get(name) != json.loads(json.dumps(now)):
             raise UserError(
-                f"calibration {path} is for another {name}: {_short(kept.get(name))}, now {_short(now)}; "
-                + AGAIN
+                f"{where} is for another {name}: {_short(found.key.get(name))}, now {_short(now)}; " + AGAIN
             )
-    transmit, receive = (_vector(path, name, content.get(name), antennas) for name in ("transmit", "receive"))
+    return found
+
+
+def calibration_from(content: Any, antennas: int, where: str) -> Calibration:
+    """The calibration that `calibration_values` described, of untrusted values.
+
+    Raises UserError, one line that begins with `where`, for anything else.
+    """
+    kept = content.get("key") if isinstance(content, dict) else None
+    if not isinstance(kept, dict) or content.get("format") != FORMAT:
+        raise UserError(f"{where}: not a calibration file of this program")
+    transmit, receive = (
+        _chains(where, name, content.get(name), antennas) for name in ("transmit", "receive")
+    )
     residual, error = (_number(content.get(name)) for name in ("residual", "error"))
     if residual is None or error is None:
-        raise UserError(f"calibration {path}: residual and error must be numbers from 0 on")
+        raise UserError(f"{where}: residual and error must be numbers from 0 on")
     return Calibration(transmit, receive, residual, error, kept)
 
 
@@ -83,22 +97,37 @@ def _read(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _pairs(values: np.ndarray) -> list[list[float]]:
+def complex_pairs(values: np.ndarray) -> list[list[float]]:
+    """Complex numbers (n,) as pairs [re, im]."""
     return [[float(v.real), float(v.imag)] for v in values]
 
 
-def _vector(path: str | Path, name: str, pairs: Any, antennas: int) -> np.ndarray:
-    """(antennas,) complex128 of [re, im] pairs, none of them zero."""
-    if not isinstance(pairs, list) or len(pairs) != antennas:
+def complex_from(pairs: Any, count: int, where: str) -> np.ndarray:
+    """(count,) complex128 of untrusted pairs [re, im].
+
+    Raises UserError, one line that begins with `where`, for anything else.
+    """
+    if not isinstance(pairs, list) or len(pairs) != count:
         have = len(pairs) if isinstance(pairs, list) else "no"
-        raise UserError(f"calibration {path}: {have} {name} values where the array has {antennas} antennas")
+        raise UserError(f"{where}: {have} values, not {count}")
     try:
         values = np.array(pairs, np.float64)
     except (ValueError, TypeError, OverflowError):
         values = np.zeros(0)
-    if values.shape != (antennas, 2) or not np.isfinite(values).all() or not np.abs(values).sum(axis=1).all():
-        raise UserError(f"calibration {path}: {name} must be pairs of finite numbers, none of them 0")
+    if values.shape != (count, 2) or not np.isfinite(values).all():
+        raise UserError(f"{where} must be pairs of finite numbers")
     return np.asarray(values[:, 0] + 1j * values[:, 1])
+
+
+def _chains(where: str, name: str, pairs: Any, antennas: int) -> np.ndarray:
+    """(antennas,) complex128 of [re, im] pairs, none of them zero."""
+    if not isinstance(pairs, list) or len(pairs) != antennas:
+        have = len(pairs) if isinstance(pairs, list) else "no"
+        raise UserError(f"{where}: {have} {name} values where the array has {antennas} antennas")
+    values = complex_from(pairs, antennas, f"{where}: {name}")
+    if not values.all():
+        raise UserError(f"{where}: {name} must be pairs of finite numbers, none of them 0")
+    return values
 
 
 def _short(value: Any) -> str:

@@ -66,9 +66,13 @@ class SentBursts:
         self._bursts: list[SentBurst] = []
         self._times: list[int] = []
         self._numbers: dict[int, SentBurst] = {}
+        self._unsent: set[int] = set()  # times of bursts that were not sent, known before the bursts are
 
     def add(self, burst: SentBurst) -> None:
         """Remember a burst; the oldest is forgotten."""
+        if burst.time in self._unsent:
+            self._unsent.remove(burst.time)
+            return
         if self._times and burst.time <= self._times[-1]:
             raise ValueError(f"a burst at tick {burst.time} behind one at {self._times[-1]}")
         self._bursts.append(burst)
@@ -98,11 +102,17 @@ class SentBursts:
                 self.add(SentBurst.from_dict(values))
 
     def forget(self, unsent: list[dict[str, Any]]) -> None:
-        """Forget bursts that were announced and then not sent: {"time": tick} each."""
+        """Forget bursts that were announced and then not sent: {"time": tick} each.
+
+        The two are told by different blocks: word of a burst may come behind word that it was not sent.
+        """
         for values in unsent:
-            at = bisect_left(self._times, int(values["time"]))
-            if at < len(self._times) and self._times[at] == int(values["time"]):
+            time = int(values["time"])
+            at = bisect_left(self._times, time)
+            if at < len(self._times) and self._times[at] == time:
                 del self._times[at], self._bursts[at]
+            elif not self._times or time > self._times[-1]:
+                self._unsent.add(time)
 
     def find(self, received: float, number: int | None, messages: Messages) -> SentBurst | None:
         """`match`, once everything that may be about this burst was heard on the ports `sent` and `unsent`.

@@ -117,6 +117,37 @@ def test_radio_samples_carry_the_annotations_and_gaps_of_their_tags(tmp_path: Pa
     assert sorted(os.listdir(tmp_path)) == ["radio.sigmf-data", "radio.sigmf-meta"]
 
 
+def test_echoes_of_bursts_are_annotated_as_such_and_not_by_the_tags_that_count_samples(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "echoes.sigmf-meta"
+    recorder = SigmfRecorder(str(path), SCENARIO, decisions=DECISIONS, ticks="transmit_time")
+    recorder.start()
+    recorder.tags = {
+        "annotations": [{"sample_start": 6400, "sample_count": 1191, "label": "burst"}],
+        "captures": [{"sample_start": 6400, "global_index": 57_600}],
+    }
+    fields = {key: value for key, value in frame(0, 10).items() if key not in TRUTH}
+    recorder.work(**fields, transmit_time=np.repeat([1280, 2560], 5))
+    recorder.finish()
+    signal = sigmf.fromfile(str(path))
+    found = [(one["core:sample_start"], one["core:label"]) for one in signal.get_annotations()]
+    assert found == [(0, "burst"), (5, "burst")]
+    assert [one["isac:tick"] for one in signal.get_annotations()] == [1280, 2560]
+    assert len(signal.get_captures()) == 1
+    assert "core:global_index" not in signal.get_captures()[0]
+    assert "isac:truth" in signal.get_global_info()
+
+
+def test_what_receiving_the_samples_again_takes_is_kept_with_them(tmp_path: Path) -> None:
+    path = tmp_path / "air.sigmf-meta"
+    recorder = SigmfRecorder(str(path), field="samples", signal=Signal(17), radio={"demodulator": "ml"})
+    recorder.start()
+    recorder.work(samples=np.ones((3, 17), np.complex64))
+    recorder.finish()
+    assert sigmf.fromfile(str(path)).get_global_field("isac:radio") == {"demodulator": "ml"}
+
+
 def test_a_single_channel_is_recorded(tmp_path: Path) -> None:
     recorder = SigmfRecorder(str(tmp_path / "a.sigmf-meta"), field="received", signal=Signal())
     recorder.start()
@@ -145,6 +176,7 @@ def test_what_a_radio_has_received_is_kept_although_the_run_ends_early(tmp_path:
     recorder = SigmfRecorder(str(path), field="samples", signal=Signal(17), keep=True)
     recorder.start()
     samples = np.arange(34, dtype=np.float32).reshape(2, 17).astype(np.complex64)
+    recorder.tags = {"annotations": [{"sample_start": 0, "sample_count": 2, "label": "burst"}]}
     recorder.work(samples=samples)
     recorder.abort()
     assert recorder.result()["complete"] is False
@@ -152,6 +184,7 @@ def test_what_a_radio_has_received_is_kept_although_the_run_ends_early(tmp_path:
     signal.validate()
     assert np.array_equal(signal.read_samples(), samples)
     assert signal.get_global_field("isac:interrupted") is True
+    assert len(signal.get_annotations()) == 1
     empty = SigmfRecorder(str(tmp_path / "b.sigmf-meta"), field="samples", signal=Signal(17), keep=True)
     empty.start()
     empty.abort()

@@ -27,6 +27,12 @@ BAD: dict[str, tuple[list[str], str]] = {
     ),
     "a device of the simulation": (["--radio", "sim", "--device", "x"], "the simulated radio has none"),
     "a recording of another kind": (["--record", "x.png"], "must end in .sigmf-meta"),
+    "samples of another kind": (["--record-samples", "x.png"], "--record-samples x.png: the name must end"),
+    "both recordings in one": (
+        ["--record", "x.sigmf-meta", "--record-samples", "x.sigmf-meta"],
+        "--record and --record-samples name the same file",
+    ),
+    "an option of before": (["--record-echoes", "x.sigmf-meta"], "unrecognized arguments"),
     "calibrating to nowhere": (["--calibrate"], "--calibrate needs --calibration"),
     "a calibration in no directory": (["--calibration", "no/where.json"], "directory no does not exist"),
     "seed too large": (["--seed", str(1 << 63)], "--seed"),

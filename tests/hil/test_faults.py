@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import sigmf
 
+from blocks import RadioPlayer
 from blocks.runtime import FlowgraphError
 from hil_radio import Bench
 from tests.hil.loop import Outcome, run
@@ -115,7 +116,7 @@ def test_a_killed_front_end_is_named_and_nothing_hangs(radio: str, tmp_path: Pat
     with pytest.raises(FlowgraphError, match="radio_") as caught:
         run(
             *("--radio", radio, "--file", str(payload), "--out", str(out)),
-            *("--record", str(tmp_path / "air.sigmf-meta")),
+            *("--record-samples", str(tmp_path / "air.sigmf-meta")),
             during=when_running(lambda bench: os.kill(bench.lab.pid, signal.SIGKILL)),
         )
     assert not out.exists()
@@ -125,6 +126,9 @@ def test_a_killed_front_end_is_named_and_nothing_hangs(radio: str, tmp_path: Pat
     recording = sigmf.fromfile(str(tmp_path / "air.sigmf-meta"))  # what was received before is kept
     recording.validate()
     assert recording.read_samples().shape[0] > 20 * 1280
+    again = RadioPlayer(str(tmp_path / "air.sigmf-meta")).result()  # and can be received again
+    assert again["bursts"] > 20
+    assert again["complete"] is False
 
 
 @pytest.mark.parametrize("kind", ["nan", "garbage", "half"])

@@ -8,12 +8,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import isac_link_options
+import isac_replay
+from blocks.radio.interface import EventKind
+from hil_radio import Bench
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.receiver import known_places
 from tests.hil.loop import Outcome, run
@@ -196,28 +202,114 @@ def test_the_learned_array_wins_through_the_radio_too(
 # Recordings --------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(importlib.util.find_spec("sigmf") is None, reason="sigmf is missing: pip install sigmf")
-def test_a_recording_of_the_radio_opens_as_sigmf(tmp_path: Path) -> None:
+needs_sigmf = pytest.mark.skipif(
+    importlib.util.find_spec("sigmf") is None, reason="sigmf is missing: pip install sigmf"
+)
+
+
+Replay = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def replay(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Replay:
+    """What isac_replay.py says of a recording."""
+
+    def replayed(path: Path, *arguments: str) -> dict[str, Any]:
+        monkeypatch.setattr(sys, "argv", ["isac_replay.py", str(path), "--json", *arguments])
+        assert isac_link_options.run_program(isac_replay.main) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    return replayed
+
+
+def counted(outcome: Outcome) -> dict[str, Any]:
+    """The counters of a run."""
+    return {
+        **outcome.result("communication_metrics")["counters"],
+        **outcome.result("sensing_metrics")["counters"],
+    }
+
+
+def same_counts(again: dict[str, Any], once: dict[str, Any], *rates: str) -> None:
+    """A replay has counted what the run counted; sums of squares to rounding."""
+    for rate in rates:
+        for key, value in once[rate].items():
+            assert again["counters"][rate][key] == pytest.approx(value, rel=1e-5), (rate, key)
+
+
+RATES = ("ser", "ber", "p_md", "p_fa", "rmse_rad")
+RECEIVERS = ("user_synchroniser", "radar_synchroniser", "burst_receiver", "burst_reference", "radar_receiver")
+
+
+def same_reception(again: dict[str, Any], outcome: Outcome) -> None:
+    """Every receiver of a replay found and lost what it did in the run."""
+    for block in RECEIVERS:
+        assert again[block] == pytest.approx(outcome.result(block)), block
+    for key in ("samples", "gaps", "lost_samples"):
+        assert again["recording"][key] == outcome.result("radio_receive")[key]
+
+
+@needs_sigmf
+def test_a_recording_replays_to_what_the_run_counted_from_echoes_and_from_samples(
+    tmp_path: Path, replay: Replay
+) -> None:
     import sigmf
 
+    echoes, air = tmp_path / "echoes.sigmf-meta", tmp_path / "air.sigmf-meta"
+    outcome = run(
+        *("--radio", "sim", "--bursts", "16", "--snr-comm", "8"),
+        *("--record", str(echoes), "--record-samples", str(air)),
+    )
+    assert outcome.rates["ser"] > 0
+    recordings = {path: sigmf.fromfile(str(path)) for path in (echoes, air)}
+    for recording in recordings.values():
+        recording.validate()
+        labels = [one["core:label"].split(",")[0] for one in recording.get_annotations()]
+        assert labels == ["burst"] * 16
+    assert recordings[echoes].read_samples().shape == (16 * 256, 16)
+    ticks = [one["isac:tick"] for one in recordings[echoes].get_annotations()]
+    assert ticks == [one["isac:tick"] for one in recordings[air].get_annotations()]
+    assert ticks == list(outcome.sent_at)
+    assert recordings[air].read_samples().shape == (outcome.result("radio_receive")["samples"], 17)
+
+    same_counts(replay(echoes), counted(outcome), *RATES[2:])
+    again = replay(air)
+    same_counts(again, counted(outcome), *RATES)
+    same_reception(again, outcome)
+    assert again["without"] == []
+    other = replay(air, "--estimator", "interpolated", "--false-alarm", "0.3", "--without", "leakage")
+    assert other["counters"]["ser"] == again["counters"]["ser"]
+    assert other["p_fa"] > 3 * again["p_fa"]
+    assert (other["without"], other["estimator"]) == (["leakage"], "interpolated")
+    assert other["radar_receiver"]["leakage_db"] is None
+
+
+@needs_sigmf
+def test_a_recording_with_a_gap_and_late_bursts_replays_to_the_same_losses(
+    tmp_path: Path, replay: Replay
+) -> None:
     path = tmp_path / "air.sigmf-meta"
-    outcome = run("--radio", "sim", "--bursts", "12", "--record", str(path))
-    recording = sigmf.fromfile(str(path))
-    recording.validate()
-    samples = recording.read_samples()
-    assert samples.shape == (outcome.result("radio_receive")["samples"], 17)
-    labels = [one["core:label"] for one in recording.get_annotations()]
-    assert labels.count("burst") == 12
 
+    def spoil(bench: Bench, _graph: Any, _scenario: Any) -> None:
+        slot = bench.layout.slot
+        begin = -(-bench.radio.now() // slot) * slot
+        radio: Any = bench.radio
+        radio.inject(EventKind.OVERFLOW, begin + 9 * slot + 100, 3 * slot)
+        radio.inject(EventKind.LATE, begin + 20 * slot, 2 * slot)
 
-def test_recorded_echoes_are_detected_again_as_in_the_run(tmp_path: Path) -> None:
-    path = tmp_path / "echoes.sigmf-meta"
-    outcome = run("--radio", "sim", "--bursts", "12", "--record-echoes", str(path))
-    command = [sys.executable, "flowgraphs/isac_replay.py", str(path), "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    again = json.loads(done.stdout)
-    counted = outcome.result("sensing_metrics")["counters"]
-    assert {key: again["counters"][key] for key in ("p_md", "p_fa")} == {
-        key: counted[key] for key in ("p_md", "p_fa")
-    }
+    outcome = run(
+        *("--radio", "sim", "--bursts", "32", "--without", "cfo", "--record-samples", str(path)),
+        extend=spoil,
+    )
+    received = outcome.result("radio_receive")
+    assert (received["lost_samples"], received["gaps"]) == (3 * 1280, 1)
+    assert received["events"]["late"] == 2
+    assert outcome.result("radar_receiver")["bursts_left_out"] >= 3
+    again = replay(path)
+    assert again["without"] == ["cfo"]
+    same_counts(again, counted(outcome), *RATES)
+    same_reception(again, outcome)
+    processes = replay(path, "--transport", "ipc", "--without", "none")
+    assert processes["recording"]["lost_samples"] == 3 * 1280
+    assert processes["without"] == []

@@ -27,7 +27,8 @@ def test_blocks_are_annotated_wherever_the_stream_is_cut(cut: int, limit: int) -
     fields = truth()
     annotator = BlockAnnotator(COHERENCE, limit)
     for start in range(0, BLOCKS * COHERENCE, cut):
-        annotator.add(start, **{key: value[start : start + cut] for key, value in fields.items()})
+        part = {key: value[start : start + cut] for key, value in fields.items()}
+        annotator.add(start, len(part["present"]), **part)
     found = annotator.annotations()
     assert (len(found), annotator.left_out) == (min(limit, BLOCKS), BLOCKS - min(limit, BLOCKS))
     for number, block in enumerate(found):
@@ -44,7 +45,7 @@ def test_blocks_are_annotated_wherever_the_stream_is_cut(cut: int, limit: int) -
 
 def test_a_stream_that_begins_inside_a_block_annotates_the_rest_of_it() -> None:
     annotator = BlockAnnotator(4, 10)
-    annotator.add(6, np.ones(5, bool), np.zeros(5, np.float32))
+    annotator.add(6, 5, present=np.ones(5, bool), angle=np.zeros(5, np.float32))
     assert [(a["sample_start"], a["sample_count"]) for a in annotator.annotations()] == [(6, 2), (8, 3)]
     assert "detections" not in annotator.annotations()[0]
 
@@ -52,3 +53,17 @@ def test_a_stream_that_begins_inside_a_block_annotates_the_rest_of_it() -> None:
 def test_nothing_seen_is_nothing_left_out() -> None:
     annotator = BlockAnnotator(4, 10)
     assert (annotator.blocks, annotator.left_out, annotator.annotations()) == (0, 0, [])
+
+
+def test_blocks_that_were_bursts_say_so_and_when_they_were_sent_whether_or_not_the_truth_is_known() -> None:
+    detected, estimate = np.array([True, False] * 4), np.full(8, 0.5, np.float32)
+    decided = {"detected": detected, "estimate": estimate, "tick": np.repeat([1280, 3840], 4)}
+    unknown, known = BlockAnnotator(4, 10), BlockAnnotator(4, 10)
+    unknown.add(0, 8, **decided)
+    present = np.repeat([True, False], 4)
+    known.add(0, 8, present=present, angle=np.full(8, 0.25, np.float32), **decided)
+    found = [(one["label"], one["tick"], one["detections"]) for one in unknown.annotations()]
+    assert found == [("burst", 1280, 2), ("burst", 3840, 2)]
+    assert "present" not in unknown.annotations()[0]
+    assert [one["label"] for one in known.annotations()] == ["burst, target", "burst, no target"]
+    assert [one.get("angle") for one in known.annotations()] == [0.25, None]

@@ -247,6 +247,37 @@ def test_who_has_published_too_much_looks_after_the_stream_meanwhile(
     assert got == list(range(len(got)))
 
 
+def test_a_word_to_a_reader_that_comes_late_is_sent_before_the_block_goes_on(
+    pair: tuple[Exchange, Exchange, Signals],
+) -> None:
+    first, second, _ = pair
+    calls = []
+
+    def idle() -> None:
+        calls.append(1)
+        first.serve()
+        if len(calls) == 3:
+            second.open(second.serve)
+
+    first.open(idle)
+    first.publish("out", "word")  # and then its thread is elsewhere: nobody looks at the socket any more
+    assert len(calls) >= 3
+    assert second.messages("into", DEADLINE) == ["word"]
+
+
+def test_a_reader_that_does_not_come_is_named_by_who_publishes(
+    pair: tuple[Exchange, Exchange, Signals], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange_module, "CONNECT_SECONDS", 0.05)
+    first, _, signals = pair
+    first.open(first.serve)
+    with pytest.raises(TimeoutError, match=r"b\.into has not connected to inproc://line"):
+        first.publish("out", "word")
+    signals.abort.set()
+    with pytest.raises(Aborted):
+        first.publish("out", "word")
+
+
 def test_a_wait_in_an_aborted_graph_unwinds(pair: tuple[Exchange, Exchange, Signals]) -> None:
     first, second, signals = pair
     first.open(first.serve)

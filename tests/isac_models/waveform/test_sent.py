@@ -101,3 +101,16 @@ def test_memory_is_bounded() -> None:
     found = sent.match(SLOT * 65_000.0)
     assert found is not None
     assert found.number == 65_000
+
+
+def test_a_burst_that_was_not_sent_is_not_remembered_whichever_word_comes_first() -> None:
+    sent = SentBursts(SLOT)
+    sent.add(burst(0, 0))
+    sent.forget([{"time": SLOT}])
+    sent.add(burst(1, SLOT))
+    sent.add(burst(2, 2 * SLOT))
+    assert sent.match(SLOT + 10.0) is None
+    assert sent.match(2 * SLOT + 10.0) == sent.match(2 * SLOT + 20.0)
+    sent.add(burst(3, 3 * SLOT))
+    sent.forget([{"time": 3 * SLOT}])
+    assert sent.match(3 * SLOT + 10.0) is None

@@ -129,9 +129,10 @@ class Block:
     def publish(self, port: str, value: Any) -> None:
         """Send `value` (numbers, strings, bytes, lists, dicts; 64 KiB) to every reader of a message port.
 
-        Each reader gets what one writer publishes completely and in order. A call returns at once
-        unless a reader has 1024 messages unread. Raises MessageOverrun when that lasts for a second,
-        TypeError or ValueError for what cannot be sent. Where nobody reads the port nothing happens.
+        Each reader gets what one writer publishes completely and in order. A call returns at once when every
+        reader listens, and unless one has 1024 messages unread. Raises MessageOverrun when that lasts for a
+        second, TimeoutError for a reader that does not come in 30 s, TypeError or ValueError for what cannot
+        be sent. Where nobody reads the port nothing happens.
         Outside a graph the value is kept in `published`. Call it from `start`, `work` or `flush`.
         """
         if port not in self.publishes:

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any
+
 import numpy as np
 import pytest
 
 from blocks import RadioTransmit
 from blocks.radio.interface import RadioError
+from blocks.runtime import Block, Count, Field, Flowgraph, Signal, Source
+from blocks.runtime.exchange import Exchange
+from blocks.runtime.messages import MessageInlet
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.sent import SentBurst
 from tests.blocks.fake_radio import FakeRadio
 
 FORM = BurstFormat()
 SLOT = 1280
+DEADLINE = 10.0
+
+
+class Given(Source):
+    """One frame of bursts."""
+
+    produces = {
+        "samples": Signal(16, FORM.samples),
+        "number": Count(),
+        "payload_message": Field("uint8", (256,)),
+        "payload_symbol": Signal(256),
+    }
+
+    def __init__(self, frame: dict[str, np.ndarray]) -> None:
+        super().__init__()
+        self.frame = frame
+
+    def work(self, count: int) -> dict[str, np.ndarray] | None:
+        """All of it at once."""
+        return None if self.position else self.frame
+
+
+class Dropped(Block):
+    """Takes numbers."""
+
+    consumes = {"samples": Count()}
+
+    def work(self, samples: np.ndarray) -> None:
+        """Nothing."""
 
 
 def bursts(count: int, first: int = 0) -> dict[str, np.ndarray]:
@@ -93,3 +128,49 @@ def test_a_radio_with_another_number_of_channels_is_one_line() -> None:
 
 def test_before_a_run_there_is_nothing_to_report() -> None:
     assert RadioTransmit(FakeRadio(), FORM).result() == {"bursts": 0, "silent_slots": 0}
+
+
+def test_what_was_told_is_heard_while_the_radio_keeps_the_next_burst_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The receiver listens late, and the radio's queue is full until it has heard of the first burst."""
+    late, heard = threading.Event(), threading.Event()  # somebody waits for the listener; it has heard
+
+    class Full(FakeRadio):
+        """Takes a second burst when the receiver goes on."""
+
+        def send(self, *arguments: Any) -> None:
+            if self.sent:
+                late.set()
+                assert heard.wait(DEADLINE)
+            super().send(*arguments)
+
+    class Hearing(Source):
+        """A receiver that goes on once it hears of a burst."""
+
+        produces = {"samples": Count()}
+        subscribes = ("sent",)
+
+        def work(self, count: int) -> None:
+            """Hear, then end."""
+            if self.messages("sent", DEADLINE):
+                heard.set()
+
+    def await_reader(self: Exchange, outlet: Any) -> None:
+        late.set()
+        original_wait(self, outlet)
+
+    def introduce(self: MessageInlet) -> None:
+        assert late.wait(DEADLINE)
+        original_introduce(self)
+
+    original_wait, original_introduce = Exchange._await_reader, MessageInlet._introduce
+    monkeypatch.setattr(Exchange, "_await_reader", await_reader)
+    monkeypatch.setattr(MessageInlet, "_introduce", introduce)
+    radio = Full()
+    graph = Flowgraph("late")
+    source, hearing = Given(bursts(2)), Hearing()
+    transmit = RadioTransmit(radio, FORM)
+    graph.connect(source, transmit).connect(hearing, Dropped()).message(transmit, "sent", hearing)
+    graph.run()
+    assert len(radio.sent) == 2

@@ -14,7 +14,8 @@ CONTROLS = {
     # what is left out: the rate that it is for, and what the front end does then
     "calibration": ("p_md", ()),
     "cfo": ("ser", ("--front-end=--cfo=0.003",)),
-    "pilots": ("ser", ("--front-end=--cfo-drift=3e-7",)),
+    # The drift begins at tick 0, calibration comes first: the offset is near 0 when the link begins.
+    "pilots": ("ser", ("--front-end=--cfo=-0.02", "--front-end=--cfo-drift=3e-7")),
     "leakage": ("p_fa", ()),
 }
 

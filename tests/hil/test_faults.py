@@ -63,8 +63,12 @@ def test_an_overflow_is_reported_and_its_samples_counted() -> None:
     assert received["lost_samples"] == 3000
     assert received["gaps"] == 1
     assert outcome.result("radar_synchroniser")["lost_samples"] == 3000
+    windows = outcome.result("radar_synchroniser")["bursts_hit_by_losses"]
+    assert 3 <= windows <= 4
+    # Time has jumped: bursts that were to leave meanwhile may be late, and were then never in those windows.
+    late = received["events"].get("late", 0)
     hit = outcome.result("radar_receiver")["bursts_left_out"]
-    assert 3 <= hit <= 4
+    assert windows - late <= hit <= windows
     assert outcome.result("radar_receiver")["snapshots_lost"] == 256 * hit
     still_good(outcome, 390)
 

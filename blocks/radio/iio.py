@@ -32,7 +32,7 @@ from blocks.radio.interface import (
     Received,
     check_samples,
 )
-from blocks.radio.timeline import Timeline
+from blocks.radio.timeline import Timeline, await_room
 
 MOST_EVENTS = 10_000
 RETRY = 0.1  # seconds between attempts to reach a context that is gone
@@ -146,14 +146,10 @@ class IioRadio(IioSettings):
     ) -> None:
         """See `Transmitter.send`."""
         check_samples(samples, self.capabilities.tx_channels)
+        n = samples.shape[1]
         with self._lock:
-            fits = self._lock.wait_for(lambda: self._closing or self._has_room(samples.shape[1]), timeout)
+            await_room(self._lock, lambda: self._closing or self._has_room(n), self._queue, timeout)
             self._check_open()
-            if not fits:
-                raise RadioTimeout(
-                    f"send: the queue of {self._queue} samples stayed full for {timeout:g} s: "
-                    "receive, so that time goes on"
-                )
             late = self._timeline.put(samples, time, self._now(), start_of_burst, end_of_burst)
             if late is not None:
                 self._events.append(late)

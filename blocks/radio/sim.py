@@ -20,7 +20,7 @@ from blocks.radio.interface import (
 )
 from blocks.radio.sim_channel import SCENES, SimChannel, Truth
 from blocks.radio.software import SoftwareRadio
-from blocks.radio.timeline import Timeline
+from blocks.radio.timeline import Timeline, await_room
 from isac_models.impairments import Impairments
 from isac_models.scenario import Scenario
 from isac_models.waveform.burst_format import BurstFormat
@@ -143,14 +143,10 @@ class SimRadio(SoftwareRadio):
     ) -> None:
         """See `Transmitter.send`."""
         check_samples(samples, self.capabilities.tx_channels)
+        n = samples.shape[1]
         with self._lock:
-            fits = self._lock.wait_for(lambda: self._closed or self._has_room(samples.shape[1]), timeout)
+            await_room(self._lock, lambda: self._closed or self._has_room(n), self._queue, timeout)
             self._check_open()
-            if not fits:
-                raise RadioTimeout(
-                    f"send: the queue of {self._queue} samples stayed full for {timeout:g} s: "
-                    "receive, so that time goes on"
-                )
             now = self._channel.fixed
             if time is not None and any(low <= time < high for low, high in self._late):
                 now = time + 1  # as if it had been reached

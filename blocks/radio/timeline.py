@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from blocks.radio.interface import Event, EventKind, RadioError
+from blocks.radio.interface import Event, EventKind, RadioError, RadioTimeout
 
 
 @dataclass(frozen=True)
@@ -103,3 +105,14 @@ class Timeline:
     def waiting(self, now: int) -> int:
         """Ticks from `now` to the end of what is queued."""
         return max(self.end - now, 0)
+
+
+def await_room(lock: threading.Condition, ready: Callable[[], bool], queue: int, timeout: float) -> None:
+    """Wait, with the lock held, until a queue of so many samples is `ready` to take more.
+
+    Raises RadioTimeout where that takes longer than `timeout` seconds.
+    """
+    if not lock.wait_for(ready, timeout):
+        raise RadioTimeout(
+            f"send: the queue of {queue} samples stayed full for {timeout:g} s: receive, so that time goes on"
+        )

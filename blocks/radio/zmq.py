@@ -32,6 +32,7 @@ from blocks.radio.interface import (
     check_samples,
 )
 from blocks.radio.software import SoftwareRadio
+from blocks.radio.timeline import await_room
 from blocks.radio.zmq_ports import MOST_SAMPLES, Ports
 from blocks.radio.zmq_session import Session
 
@@ -153,14 +154,10 @@ class ZmqRadio(SoftwareRadio):
     ) -> None:
         """See `Transmitter.send`."""
         check_samples(samples, self.capabilities.tx_channels)
+        n = samples.shape[1]
         with self._lock:
-            fits = self._lock.wait_for(lambda: self._closing or self._has_room(samples.shape[1]), timeout)
+            await_room(self._lock, lambda: self._closing or self._has_room(n), self._queue, timeout)
             self._check_open()
-            if not fits:
-                raise RadioTimeout(
-                    f"send: the queue of {self._queue} samples stayed full for {timeout:g} s: "
-                    "receive, so that time goes on"
-                )
             session = self._session
             late = session.timeline.put(samples, time, session.now(), start_of_burst, end_of_burst)
             if late is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks.radio.interface import EventKind, RadioError
-from blocks.radio.timeline import Timeline
+from blocks.radio.interface import EventKind, RadioError, RadioTimeout
+from blocks.radio.timeline import Timeline, await_room
 
 
 def ones(n: int, value: float = 1.0) -> np.ndarray:
@@ -96,3 +98,13 @@ def test_what_can_no_longer_leave_is_late() -> None:
     assert [e.time for e in line.forget(31)] == [20, 30]
     assert line.put(ones(3), None, 31, False, True) is None  # the rest of a burst that is gone
     assert not line.read(0, 100).any()
+
+
+def test_room_is_waited_for_and_its_lack_is_one_line() -> None:
+    lock = threading.Condition()
+    with lock:
+        await_room(lock, lambda: True, 100, 0.0)
+        with pytest.raises(
+            RadioTimeout, match=r"^send: the queue of 100 samples stayed full for 0\.01 s: rec"
+        ):
+            await_room(lock, lambda: False, 100, 0.01)

@@ -19,12 +19,13 @@ class SensingResponse(Block):
     """What the orthogonal pilots bring back from the target: α a(θ) a(θ)ᵀ, one matrix a burst.
 
     It does not depend on the beam: entry (r, k) is what antenna k sends and antenna r receives, the array of
-    K² elements that a MIMO radar works with. It may stand beside a `RadarReceiver`. The pilots' leakage is
-    told from the echo over bursts (`ResponseEstimator`): the first ones bring little.
+    K² elements that a MIMO radar works with. It may stand beside a `RadarReceiver`, and then does its
+    leakage removal a second time. The pilots' leakage is told from the echo over bursts
+    (`ResponseEstimator`, and what that leaves): the first ones bring little.
 
     consumes: window (b, channels, W) complex64, time, lost, slip (b,) int64, start, cfo (b,) float64
-    produces, a burst on the first axis: response (b, antennas, antennas) complex64, noise power `noise_power`
-    an entry, transmit_time (b,) int64, the tick at which the burst was sent
+    produces, a burst on the first axis: response (b, antennas, antennas) complex64, its noise power an entry
+    `noise_power` / `pilot_repeats`, transmit_time (b,) int64, the tick at which the burst was sent
     subscribes: sent, from a RadioTransmit; unsent, from a RadioReceive
     """
 

@@ -39,8 +39,9 @@ class RadarBurst:
 
     echo: y_r of every payload snapshot, (N, K) complex64, noise power `noise_power` an antenna. noise: per
     sample, as it came in. leakage_db: leakage over noise, per channel and symbol; -inf where nothing was
-    removed. delay: of the echo behind the leakage in samples. response: (K, K), α a aᵀ c scaled as the echo,
-    from the orthogonal pilots; None unless it was asked for.
+    removed. delay: of the echo behind the leakage in samples. response: (K, K), α a(θ) a(θ)ᵀ but for what
+    calibration has left of the chains, scaled as the echo, from the orthogonal pilots (`ResponseEstimator`);
+    None unless it was asked for.
     """
 
     echo: Values
@@ -76,7 +77,7 @@ class RadarReceiver:
         self.leakage_removal, self.max_delay, self._noise_power = leakage_removal, max_delay, noise_power
         gains = np.ones(layout.antennas) if calibration is None else calibration.receive
         self._equalise = (1 / np.asarray(gains, np.complex128)).astype(np.complex64)[:, None]
-        self._response = ResponseEstimator(layout, self.beam) if response else None
+        self._response = ResponseEstimator(layout) if response else None
         self._estimator = LeakageEstimator(layout, max_delay)
         self._profile = np.zeros(self._estimator.grid.size)
         self._noise: float | None = None
@@ -118,11 +119,13 @@ class RadarReceiver:
         scale = np.float32(np.sqrt(self._noise_power / noise))
         response = None
         if self._response is not None:
-            late = z[:, form.orthogonal_at - begin]
-            early = form.pulse.sample(y, at - one.delay + begin * form.samples_per_symbol, late.shape[1])
+            at_echo = z[:, form.orthogonal_at - begin]
+            first = at - one.delay + begin * form.samples_per_symbol
+            at_leakage = form.pulse.sample(y, first, at_echo.shape[1])
             seen = symbols.conj().astype(np.complex64) @ echo / np.vdot(symbols, symbols).real
-            one_burst = (early, late, one.delay, one.leakage, seen, noise, self.leakage_removal)
-            response = scale * self._response.estimate(*one_burst)
+            response = scale * self._response.estimate(
+                at_leakage, at_echo, one.delay, seen, noise, self.leakage_removal
+            )
         return RadarBurst(scale * echo, noise, float(level), one.delay, response)
 
     def _equalised(self, window: Values, cfo: float, start: float) -> Values:

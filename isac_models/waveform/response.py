@@ -1,18 +1,22 @@
-"""The array's response to each of its own antennas, from orthogonal pilots: α a aᵀ c, without their leakage.
+"""The array's response to each of its own antennas, from orthogonal pilots, without their leakage.
 
-At the echo's delay the pilots P (K, n), P Pᴴ = (n / K) I, bring
+At the echo's delay d behind the leakage, the pilots P (K, n), P Pᴴ = (n / K) I, bring
 
-    R = Y(d) Pᴴ K / n = E + γ L B(d) + noise,   B(d) = P A(d) Pᴴ K / n,   A(d)[k, m] = h((m - k) T + d),
+    R = Y Pᴴ K / n = E + e^{jφ} L B(d) + noise,    E = α a(θ) (a(θ) ⊙ c)ᵀ,    B(d) = P A(d) Pᴴ K / n,
 
-with the echo E, the leakage L (K, K), which lies d earlier, and the pulse h = g ∗ g. As many pilots as there
-are antennas cannot tell E from L in one burst. Over bursts they differ: the leakage stays but for a common
-phase γ, and each burst has another echo. L is therefore what is seen at its own delay, R₀ = γ L + E B(-d) +
-noise, in a mean that counts the direction e of a burst's echo, known from its payload, by
+with the transmit chains c that calibration has left, the leakage L (K, K), and the pulses' inter-symbol
+interference A(d)[k, m] = h((m - k) T + d), h = g ∗ g. As many pilots as there are antennas cannot tell E from
+L in one burst. Over bursts they differ: the leakage stays but for the oscillators' phase φ, every burst has
+another echo. L is what is seen at its own delay, R₀ = e^{jφ} L + E B(-d) + noise, by recursive weighted
+least squares (Haykin, Adaptive Filter Theory, ch. 10) that takes the echo for noise in its own direction e,
+which the payload shows:
 
-    W = I - κ e eᴴ/‖e‖²,   κ = ‖e‖² / (‖e‖² + noise),   L ← L + Λ⁻¹ W (R₀ / γ - L),   Λ ← λ Λ + W,
+    W = I - e eᴴ / (‖e‖² + σ²),    Λ ← λ Λ + W,    L ← L + Λ⁻¹ W (R₀ e^{-jφ} - L),    φ that of tr(Lᴴ W R₀),
 
-recursive least squares (Haykin, Adaptive Filter Theory, ch. 10) with the echo as noise in one direction. What
-stands there always and never changes is taken for leakage: the response shows what is new.
+σ² the noise of an entry of R₀. ‖e‖² is at least the power of E in that direction where the beam sees the
+target no worse than a single antenna would. What W does not know, an echo beside the beam or a second
+target, is averaged over the memory M = 1 / (1 - λ): an M-th of its mean power is left in the response where
+it always comes from the same direction. What never fades or goes away is taken for leakage.
 """
 
 from __future__ import annotations
@@ -27,20 +31,18 @@ from isac_models.waveform.burst_format import BurstFormat
 Values = NDArray[Any]
 
 MEMORY = 128
-"""Bursts that the leakage is averaged over."""
-LARGEST = 0.999
-"""Of κ: a direction that every echo comes from is averaged too, over more bursts."""
+"""Bursts that the leakage is averaged over: 1 / (1 - λ)."""
 
 
 class ResponseEstimator:
-    """Takes bursts of one format and beam v (K,), one after the other; remembers the pilots' leakage."""
+    """Takes bursts of one format, one after the other; remembers the pilots' leakage."""
 
-    def __init__(self, layout: BurstFormat, beam: Values, memory: int = MEMORY) -> None:
-        self.format, self._beam = layout, np.asarray(beam, np.complex128)
-        self._keep = 1 - 1 / memory
+    def __init__(self, layout: BurstFormat, memory: int = MEMORY) -> None:
+        self.format = layout
+        self._forget = 1 - 1 / memory
         k, n = layout.orthogonal.shape
         self._matched: Values = layout.orthogonal.conj().T * (k / n)
-        """(n, K): what turns received pilots into a response."""
+        """(n, K): Pᴴ K / n."""
         self._taps = layout.pulse.taps()
         self.leakage: Values = np.zeros((k, k), np.complex128)
         """L so far, behind the receive chains' equaliser: (K, K)."""
@@ -48,38 +50,34 @@ class ResponseEstimator:
 
     def estimate(
         self,
-        early: Values,
-        late: Values,
+        at_leakage: Values,
+        at_echo: Values,
         delay: float,
-        leakage: Values,
         echo: Values,
         noise: float,
         removal: bool = True,
     ) -> Values:
-        """The response E (K, K) of a burst.
+        """The response E (K, K) of a burst, its noise K / n of `noise` an entry.
 
-        early, late (K, n): the pilots behind the matched filter at the leakage's and at the echo's time,
-        `delay` samples apart, what else leaks removed. leakage, echo (K,): ℓ = γ L v, e = E v, from the
-        payload. noise: power of an entry of early and late. Without `removal` nothing is taken away.
+        at_leakage, at_echo (K, n): the pilots behind the matched filter at the leakage's and at the echo's
+        time, `delay` samples apart, what else leaks removed. echo e = E v (K,): the payload's, per symbol.
+        noise: power of an entry of at_leakage and at_echo, above 0. Without `removal` nothing is taken away.
         """
+        response = at_echo @ self._matched
         if not removal:
-            return np.asarray(late @ self._matched)
-        first = not self._information.any()
-        told = np.vdot(self.leakage @ self._beam, leakage)
-        turn = 1.0 if first or told == 0 else told / abs(told)
-        k = self._beam.size
-        power = np.vdot(echo, echo).real
-        weight = np.eye(k, dtype=np.complex128)
-        if power > 0:
-            share = min(power / (power + noise), LARGEST)
-            weight -= (share / power) * np.outer(echo, echo.conj())
-        self._information = self._keep * self._information + weight
-        news = (early @ self._matched) / turn - self.leakage
-        self.leakage = self.leakage + np.linalg.solve(self._information, weight @ news)
-        return np.asarray(late @ self._matched - turn * (self.leakage @ self.mixing(delay)))
+            return np.asarray(response)
+        k, n = self.format.orthogonal.shape
+        weight = np.eye(k) - np.outer(echo, echo.conj()) / (np.vdot(echo, echo).real + noise * k / n)
+        seen = at_leakage @ self._matched
+        phase = _phase(weight @ self.leakage, seen)
+        self._information = self._forget * self._information + weight
+        self.leakage = self.leakage + np.linalg.solve(
+            self._information, weight @ (seen / phase - self.leakage)
+        )
+        return np.asarray(response - phase * (self.leakage @ self.interference(delay)))
 
-    def mixing(self, delay: float) -> Values:
-        """B(d): what leakage d samples before the time that is looked at is multiplied with, (K, K)."""
+    def interference(self, delay: float) -> Values:
+        """B(d), (K, K): what pilots that are sampled `delay` samples too late turn into."""
         form = self.format
         n, o = form.orthogonal.shape[1], form.samples_per_symbol
         whole = int(np.floor(delay))
@@ -89,3 +87,9 @@ class ResponseEstimator:
         inside = np.abs(at) <= middle
         spread = np.where(inside, pulse[np.clip(middle + at, 0, pulse.size - 1)], 0.0)
         return np.asarray((form.orthogonal @ spread) @ self._matched)
+
+
+def _phase(a: Values, b: Values) -> complex:
+    """e^{jφ} by which b is ahead of a; 1 where they have nothing in common."""
+    product = complex(np.vdot(a, b))
+    return product / abs(product) if product else 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,18 +52,6 @@ class Outcome:
         """A block's result."""
         found: dict[str, Any] = self.report.results[block]
         return found
-
-    def first(self, bursts: int) -> Outcome:
-        """The first of the bursts of `detected`, and as many of `wrong`."""
-        cut = slice(bursts)
-        return replace(
-            self,
-            detected=self.detected[cut],
-            estimated=self.estimated[cut],
-            sent_at=self.sent_at[cut],
-            wrong=self.wrong[cut],
-            truth=self.truth.rows(cut),
-        )
 
     @property
     def rates(self) -> dict[str, Any]:

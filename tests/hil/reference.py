@@ -7,6 +7,7 @@ and chains.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -87,6 +88,20 @@ def five_sigma(values: Values) -> tuple[float, float]:
     return float(kept.mean()), float(5 * kept.std(ddof=1) / np.sqrt(kept.size))
 
 
+def loss(measured: Values, predicted: Callable[[float], Values]) -> tuple[float, float]:
+    """The loss in dB at which the model predicts the mean rate that was measured, and five standard errors.
+
+    measured: rates by block (b,); predicted: those of the model with so much loss. Between half decibels the
+    mean is taken for linear.
+    """
+    grid = np.arange(-1.0, 2.01, 0.5)
+    excess = np.array([np.mean(measured - predicted(each)) for each in grid])
+    at = int(np.clip(np.searchsorted(-excess, 0), 1, grid.size - 1))  # it falls with the loss
+    slope = (excess[at] - excess[at - 1]) / (grid[at] - grid[at - 1])
+    estimate = grid[at] - excess[at] / slope
+    return float(estimate), five_sigma(measured - predicted(estimate))[1] / abs(float(slope))
+
+
 def stratified(values: Values, truth: Truth, scenario: Scenario) -> tuple[float, float]:
     """As `five_sigma`, for values of blocks with a target (b,), whose gains and angles the scenario draws.
 
@@ -98,6 +113,7 @@ def stratified(values: Values, truth: Truth, scenario: Scenario) -> tuple[float,
     level = np.minimum((10 * amplitude).astype(int), 9)
     place = np.clip((5 * (truth.angle - low) / (high - low)).astype(int), 0, 4)
     cells = [values[(level == i) & (place == j)] for i in range(10) for j in range(5)]
+    assert min(cell.size for cell in cells) > 1, "more blocks are needed"
     mean = np.mean([cell.mean() for cell in cells])
     variance = np.sum([cell.var(ddof=1) / cell.size for cell in cells]) / len(cells) ** 2
     return float(mean), float(5 * np.sqrt(variance))

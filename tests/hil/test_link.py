@@ -23,7 +23,7 @@ from hil_radio import Bench
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.receiver import known_places
 from tests.hil.loop import Outcome, run
-from tests.hil.reference import five_sigma, sense, stratified, symbol_errors
+from tests.hil.reference import Values, five_sigma, loss, sense, stratified, symbol_errors
 
 pytestmark = pytest.mark.hil
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,55 +107,60 @@ def test_through_deep_fades_the_receiver_asks_again_until_the_file_is_whole(tmp_
     assert outcome.result("file_receiver")["loss"] > 0.2
 
 
-def test_the_program_does_it_as_a_user_would(tmp_path: Path, picture: Path) -> None:
+def test_the_program_does_it_as_a_user_would(tmp_path: Path) -> None:
     out = tmp_path / "received.png"
     command = [sys.executable, "flowgraphs/isac_hil.py", "--radio", "zmq"]
-    files = ["--file", str(picture), "--out", str(out)]
+    files = ["--file", str(PICTURE), "--out", str(out)]
     done = subprocess.run(
         [*command, *files], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert hashlib.sha256(out.read_bytes()).digest() == hashlib.sha256(picture.read_bytes()).digest()
+    assert hashlib.sha256(out.read_bytes()).digest() == hashlib.sha256(PICTURE.read_bytes()).digest()
     assert "protocol in the loop; no RF hardware was touched" in done.stdout
     assert "intact" in done.stdout
 
 
 # Against the link in one process ---------------------------------------------------------------
 
-BURSTS, SOME = 2000, 600
+BURSTS = 2000
 
 
 @pytest.fixture(scope="module")
 def outcomes() -> dict[str, Outcome]:
-    """The same front end seen with the baseline and with the learned array."""
+    """The same front end seen with the baseline and with the learned array.
+
+    At 10 dB more blocks than at 20 dB have symbols near their decision, and the loss shows in them.
+    """
     options = ("--radio", "zmq", "--bursts", str(BURSTS), "--rho", "0.7", "--front-end-seed", "3")
-    return {name: run(*options, "--precoder", name) for name in ("baseline", "learned")}
+    return {name: run(*options, "--snr-comm", "10", "--precoder", name) for name in ("baseline", "learned")}
 
 
 @pytest.mark.parametrize("name", ["baseline", "learned"])
-def test_the_radio_costs_at_most_half_a_decibel(outcomes: dict[str, Outcome], name: str) -> None:
-    one = outcomes[name].first(SOME)
-    truth, beam = one.truth, one.design.precoder.beam
-    known = known_places(BurstFormat()).size
-    missed = 1 - one.detected.mean(axis=1)
-    with_loss = sense(one.scenario, truth, beam, one.design.detector, 0.5, seed=7)
-    excess, spread = five_sigma((missed - (1 - with_loss.detected))[truth.present])
-    assert excess < spread, (excess, spread)
-    # The test can fail: a loss of 3 dB is far outside.
-    worse = sense(one.scenario, truth, beam, one.design.detector, 3.5, seed=8)
-    difference, spread = five_sigma(((1 - worse.detected) - missed)[truth.present])
-    assert difference > spread
-    wrong = one.wrong.mean(axis=1)
-    excess, spread = five_sigma(wrong - symbol_errors(one.scenario, truth, beam, 0.5, known)[: wrong.size])
-    assert excess < spread, (excess, spread)
-    lossy = symbol_errors(one.scenario, truth, beam, 5.0, known)[: wrong.size]
-    difference, spread = five_sigma(lossy - wrong)
-    assert difference > spread
+def test_the_radio_costs_at_most_half_a_decibel(
+    outcomes: dict[str, Outcome], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = outcomes[name]
+    beam, scenario, known = one.design.precoder.beam, one.scenario, known_places(BurstFormat()).size
+    targets = one.truth.rows(one.truth.present)
+
+    def missed(decibels: float) -> Values:
+        return 1 - sense(scenario, targets, beam, one.design.detector, decibels, seed=7).detected
+
+    def wrong(decibels: float) -> Values:
+        return symbol_errors(scenario, one.truth, beam, decibels, known)[: len(one.wrong)]
+
+    sensing = loss(1 - one.detected.mean(axis=1)[one.truth.present], missed)
+    communication = loss(one.wrong.mean(axis=1), wrong)
+    with capsys.disabled():
+        said = (f"{value:.2f} dB ± {spread:.2f} (5σ)" for value, spread in (sensing, communication))
+        print("\nloss in P_md {}, in SER {}".format(*said), end=" ")
+    assert sum(sensing) < 0.5
+    assert sum(communication) < 0.5
 
 
 @pytest.mark.parametrize("name", ["baseline", "learned"])
 def test_false_alarms_are_on_target_and_angles_as_good(outcomes: dict[str, Outcome], name: str) -> None:
-    one = outcomes[name].first(SOME)
+    one = outcomes[name]
     absent = one.detected[~one.truth.present].mean(axis=1)
     mean, spread = five_sigma(absent)
     assert abs(mean - one.scenario.false_alarm) < spread
@@ -182,21 +187,24 @@ def test_the_learned_array_wins_through_the_radio_too(
         found[name] = one.detected[rows]
         error[name] = (one.estimated - one.truth.angle[:, None])[rows] ** 2
     more = (found["learned"].mean(axis=1) - found["baseline"].mean(axis=1))[present]
+    # A block is missed or not by its gain and angle. Post-stratified, what the front end happened to draw of
+    # them counts no more: the difference stands some seven standard errors out, else less than five.
     gain, spread = stratified(more, truth.rows(present), outcomes["learned"].scenario)
-    with capsys.disabled():
-        missed = {name: 1 - one[present].mean() for name, one in found.items()}
-        print(
-            f"\nP_md learned {missed['learned']:.4f}, baseline {missed['baseline']:.4f}; "
-            f"difference {gain:.4f}, five standard errors {spread:.4f}",
-            end=" ",
-        )
-    assert gain > spread
     agreed = present[:, None] & found["learned"] & found["baseline"]
-    worse = np.where(agreed, error["baseline"] - error["learned"], 0).sum(axis=1) / agreed.sum(axis=1).clip(1)
-    difference, spread = five_sigma(worse[agreed.any(axis=1)])
-    assert difference > spread, (difference, spread)
-    rmse = {name: np.sqrt(error[name][agreed].mean()) for name in outcomes}
-    assert rmse["learned"] < 0.95 * rmse["baseline"], rmse
+    some, count = agreed.any(axis=1), agreed.sum(axis=1)
+    square = {name: (each * agreed).sum(axis=1)[some] / count[some] for name, each in error.items()}
+    # In the mean of squares a few wild angles of weak echoes would decide; every block has its ratio.
+    ratio, around = five_sigma(0.5 * np.log(square["learned"] / square["baseline"]))
+    rmse = {name: np.sqrt(each[agreed].mean()) for name, each in error.items()}
+    with capsys.disabled():
+        missed = [1 - found[name][present].mean() for name in ("learned", "baseline")]
+        plain = "better by {:.4f} ± {:.4f} (5σ)".format(*five_sigma(more))
+        print("\nP_md learned {:.4f}, baseline {:.4f}:".format(*missed), plain, end=", ")
+        print(f"post-stratified {gain:.4f} ± {spread:.4f}; RMSE by", end=" ")
+        print(f"{rmse['learned'] / rmse['baseline']:.3f}, in a block {np.exp(ratio):.3f}", end=" ")
+    assert gain > spread
+    assert ratio < -around
+    assert rmse["learned"] < 0.95 * rmse["baseline"]
 
 
 # Recordings --------------------------------------------------------------------------------------

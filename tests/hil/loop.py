@@ -47,6 +47,8 @@ class Outcome:
     wrong: np.ndarray
     truth: Truth
     """Of the bursts of `sensed`, in order."""
+    radiated: float
+    """Power that the equalised chains of this front end radiate over that of chains without errors, in dB."""
 
     def result(self, block: str) -> dict[str, Any]:
         """A block's result."""
@@ -109,7 +111,16 @@ def run(
             times,
             (heard["decided"] != heard["message"]).reshape(-1, n),
             truth_of(bench, times),
+            radiated(bench),
         )
+
+
+def radiated(bench: Bench) -> float:
+    """`Outcome.radiated`: the equaliser 1/c has mean square 1, what leaves the antennas is 1/rms(1/c)."""
+    if not hasattr(bench.lab, "ask"):
+        return 0.0
+    chains = np.array([1, 1j]) @ np.array(bench.lab.ask("settings")["unknowns"]["tx_errors"])
+    return float(-10 * np.log10(np.mean(np.abs(chains) ** -2)))
 
 
 def truth_of(bench: Bench, times: np.ndarray) -> Truth:

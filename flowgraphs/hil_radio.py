@@ -90,6 +90,13 @@ class Bench:
             )
         return blocks.MessageSource(options.scenario, options.bursts * layout.payload)
 
+    def restarted(self) -> bool:
+        """Whether the front end was started again since it was opened, as far as anybody can tell."""
+        try:
+            return self.lab is not None and bool(self.lab.restarted())
+        except RadioError:  # it is gone
+            return False
+
     def truth(self, tick: int) -> tuple[bool, float]:
         """Whether there was a target in the coherence block sent at a tick, and its angle in radians."""
         one = self.lab.truth(tick)
@@ -128,6 +135,10 @@ class _Simulation:
     """What the virtual front end's door is to it, for a `SimRadio`."""
 
     session = "in process"
+
+    def restarted(self) -> bool:
+        """Never."""
+        return False
 
     def __init__(self, radio: SimRadio) -> None:
         self._radio = radio

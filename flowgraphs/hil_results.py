@@ -30,10 +30,15 @@ RECORDERS = ("echo_recorder", "sample_recorder")
 
 
 def show_hil(options: argparse.Namespace, report: Report, design: Design, bench: Bench) -> int:
-    """Print a run; returns the exit status: 1 for a file that did not arrive as it was sent."""
+    """Print a run; returns the exit status.
+
+    1 for a file that did not arrive as it was sent, and for a front end that was started again: what was
+    sensed with a calibration of before is not shown.
+    """
+    stale = "calibration" not in options.without and bench.restarted()
     results = {name: dict(result) for name, result in report.results.items()}
     rates: dict[str, Any] = {}
-    for name in ("communication_metrics", "sensing_metrics"):
+    for name in ("communication_metrics", *(() if stale else ("sensing_metrics",))):
         measured = results.get(name, {})
         measured.pop("counters", None)
         rates |= measured
@@ -55,6 +60,7 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
         "interrupted": report.interrupted,
         "blocks": report.to_dict()["blocks"],
         **{name: results[name] for name in (*RADIO, *RECEIVERS) if name in results},
+        "calibration_stale": stale,
         "recordings": [results[name] for name in RECORDERS if name in results],
     }
     interrupts.run_ended()
@@ -68,7 +74,7 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
     if report.interrupted:
         return interrupts.STATUS
     arrived = summary.get("file_receiver", {"intact": True})
-    return 0 if arrived.get("intact") else 1
+    return 0 if arrived.get("intact") and not stale else 1
 
 
 def _hardware(summary: dict[str, Any], bench: Bench) -> str:
@@ -101,11 +107,29 @@ def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:
     events = {kind: n for kind, n in receive.get("events", {}).items() if kind != "burst_ack"}
     if events:
         notes.append("Events: " + ", ".join(f"{n} {kind}" for kind, n in sorted(events.items())) + ".")
+    notes += _calibration_note(summary, bench, events)
     notes += leakage_note(summary)
     notes += [recording_note(each) for each in summary.get("recordings", ())]
     if "file_receiver" in summary:
         notes.append(_file_note(summary["file_receiver"], summary.get("file_sender", {})))
     return notes
+
+
+def _calibration_note(summary: dict[str, Any], bench: Bench, events: dict[str, int]) -> list[str]:
+    """Whether the calibration held to the end of the run."""
+    if summary.get("calibration_stale"):
+        note = (
+            "The front end was started again during the run: its calibration no longer holds, and what was "
+            "sensed is not shown. Run again."
+        )
+    elif bench.lab is None and events.get("sequence_gap"):
+        note = (
+            "The device broke off and went on: if it was started again, its calibration no longer holds; "
+            "--calibrate again."
+        )
+    else:
+        return []
+    return [note]
 
 
 def reception_notes(summary: dict[str, Any], receive: dict[str, Any], sent: int) -> list[str]:

@@ -27,7 +27,8 @@ examples:
   isac_hil.py --radio sim --without leakage
   isac_hil.py --radio iio --device ip:192.168.2.1 --calibration lab.json
 
-exit status: 0 done, 1 a block failed or the file is not intact, 2 bad input, 130 stopped by Ctrl-C"""
+exit status: 0 done, 1 a block failed, the file is not intact or the front end was started again,
+2 bad input, 130 stopped by Ctrl-C"""
 
 RADIOS = ("sim", "zmq", "soapy", "iio", "uhd")
 RANDOM_BURSTS = 500

@@ -135,6 +135,10 @@ class VirtualFrontEnd:
             self._truth.clear()
             return int(self.ask("scene", scene=name)["first_tick"])
 
+    def restarted(self) -> bool:
+        """Whether it was started again since: another session, whose oscillators have other phases."""
+        return str(self.ask("hello")["session"]) != self.session
+
     def truth(self, tick: int) -> dict[str, Any]:
         """The coherence block at a tick: present, theta, alpha, vartheta, beta."""
         first = tick - tick % self._block

@@ -52,6 +52,18 @@ def test_the_table_has_notes_for_what_it_has_no_column_for(
     assert "dB over the noise removed" in out
 
 
+@pytest.mark.parametrize("without", [[], ["--without", "calibration"]])
+def test_what_a_front_end_that_was_started_again_has_sensed_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], without: list[str]
+) -> None:
+    monkeypatch.setattr("hil_radio._Simulation.restarted", lambda self: True)
+    assert run(monkeypatch, *SMALL, *without) == (0 if without else 1)
+    out = capsys.readouterr().out
+    assert ("its calibration no longer holds" in out) is not bool(without)
+    assert ("P_fa" in out) is bool(without)
+    assert "SER" in out
+
+
 def test_without_removal_there_is_no_word_of_removed_leakage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -82,6 +82,27 @@ def test_dropped_packets_are_a_gap_by_their_timestamps() -> None:
     still_good(outcome, 390)
 
 
+@pytest.mark.parametrize("radio", ["zmq", "soapy", "iio"])
+def test_a_front_end_that_is_started_again_is_found_again_and_its_calibration_does_not_hold(
+    radio: str,
+) -> None:
+    need(radio)
+    order = when_running(lambda bench: bench.lab.ask("inject", kind="restart"))
+    told: list[bool] = []
+
+    def during(bench: Bench, graph: Any) -> None:
+        told.append(bench.restarted())
+        order(bench, graph)
+        graph.wait()
+        told.append(bench.restarted())
+
+    outcome = run("--radio", radio, "--bursts", "400", "--front-end-seed", "4", during=during)
+    assert told == [False, True]
+    assert outcome.result("radio_receive")["events"]["sequence_gap"] >= 1
+    assert outcome.detected.shape[0] >= 370
+    assert outcome.rates["ser"] < 0.1
+
+
 def test_late_bursts_are_reported_and_not_counted_as_errors() -> None:
     need("soapy")
     outcome = with_fault("soapy", "late", count=3)

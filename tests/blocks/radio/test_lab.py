@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -109,3 +111,13 @@ def test_an_installation_without_the_repository_says_so(
     monkeypatch.setattr(blocks.radio.lab, "ROOT", tmp_path)
     with pytest.raises(RadioError, match="part of the repository, not of an installation"):
         VirtualFrontEnd("zmq", SCENARIO)
+
+
+def test_a_front_end_that_was_started_again_is_another_one() -> None:
+    with VirtualFrontEnd("zmq", SCENARIO, seed=6) as running:
+        assert not running.restarted()
+        running.ask("inject", kind="restart")
+        deadline = time.monotonic() + 10
+        while not running.restarted():
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.02)  # it is done between two pieces of samples

@@ -119,6 +119,15 @@ def test_control_characters_of_a_recording_reach_no_terminal(air: Path, run: Run
     assert all(each.isprintable() for each in out.replace("\n", ""))
 
 
+def test_a_name_of_control_characters_is_shown_and_not_obeyed(tmp_path: Path, run: Run) -> None:
+    status, out, err = run(str(tmp_path / "\x1b[2J.sigmf-meta"))
+    assert (status, out) == (2, "")
+    assert err == f"error: cannot read recording {tmp_path}/\\x1b[2J.sigmf-meta: No such file or directory\n"
+    status, out, err = run("a", "--frame", "\x1b[2J")
+    assert (status, out) == (2, "")
+    assert err[:-1].isprintable()
+
+
 BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], tuple[str, ...], str]] = {
     "an older recording": (
         lambda v: v["global"].pop("isac:radio"),

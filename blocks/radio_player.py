@@ -54,17 +54,20 @@ class RadioPlayer(Source):
         self.dimensions = {"rx_channels": recording.channels}
         self._starts, self._ticks = _clock(recording, where)
         self._bursts = recorded_bursts(recording.signal.annotations, self.run.layout, where)
+        self._unknown = sum(one.present is None for one in self._bursts)
         self._known = {one.time: one for one in self._bursts}
         left_out = recording.signal.about.get("isac:annotations_left_out", 0)
-        if type(left_out) is not int or left_out < 0:
-            raise UserError(f"{where}: isac:annotations_left_out must be a whole number from 0 on")
+        if type(left_out) is not int or not 0 <= left_out <= LAST_TICK:
+            raise UserError(
+                f"{where}: isac:annotations_left_out must be a whole number from 0 to {LAST_TICK}"
+            )
         self._left_out = left_out
         self._restart()
 
     @property
     def knows_truth(self) -> bool:
         """Whether the front end has told of every burst what stood before the radar."""
-        return bool(self._bursts) and all(one.present is not None for one in self._bursts)
+        return bool(self._bursts) and not self._unknown
 
     def truth(self, tick: int) -> tuple[bool, float]:
         """Whether there was a target when the burst of this tick was sent, and its angle in radians."""
@@ -138,6 +141,7 @@ class RadioPlayer(Source):
             "bursts": len(self._bursts),
             "bursts_not_annotated": self._left_out,
             "truth": self.knows_truth,
+            "bursts_without_truth": self._unknown,
             "complete": self.recording.signal.about.get("isac:interrupted") is not True,
         }
 
@@ -152,6 +156,11 @@ def _clock(recording: SigmfRecording, where: str) -> tuple[list[int], list[int]]
             raise UserError(f"{where}: a capture needs core:global_index, the tick of its first sample")
         if not (starts[-1] < start if starts else start == 0) or start >= recording.snapshots:
             raise UserError(f"{where}: captures must begin at sample 0 and follow on each other")
+        if starts and tick < ticks[-1] + start - starts[-1]:
+            raise UserError(
+                f"{where}: time goes back at sample {start}, to tick {tick}: the radio began anew there, and "
+                "what was sent when cannot be told"
+            )
         starts.append(start)
         ticks.append(tick)
     if not starts:

@@ -10,14 +10,15 @@ import numpy as np
 
 from blocks.radio.interface import EventKind, Flag, Radio, RadioError, RadioTimeout, Received
 from blocks.runtime import Signal, Source
+from blocks.runtime.frame import MAX_HEADER, pack
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.sent import IDLE_SECONDS, TAIL
 
 SILENCE_SECONDS = 30.0
 """How long nothing may be sent before the reception ends with an error."""
-MARKS = 64
-"""Annotations of a frame: behind a long gap those of the bursts in it are spread over the next ones."""
+MARK_BYTES = MAX_HEADER - (16 << 10)
+"""Of a frame's annotations: behind a long gap those of the bursts in it are spread over the next frames."""
 
 About = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
@@ -29,9 +30,14 @@ class RadioReceive(Source):
     `lost` how many samples before it never came. `annotations` and `captures` are for a `SigmfRecorder`:
     where bursts were sent (those too that a gap has swallowed, and those that were marked and then came too
     late, as `unsent`), and where time goes on behind a gap. `about` gives further fields of such an
-    annotation, asked once a burst with what the port `sent` told of it. Where the radio's time stands
+    annotation, asked once a burst with what the port `sent` told of it. What is left at the end travels with
+    the end of the stream, as much of it as the tags of one frame hold; `annotations_missing` counts the
+    annotations that no frame has told of so far. Where the radio's time stands
     still until samples are asked for (`Capabilities.virtual_time`), only what the port `sent` announces is
     received.
+
+    What has been received goes out first: an error beside it (a reader of `unsent` that takes nothing more,
+    an `about` that fails) ends the stream behind that frame.
 
     `samples`: receive so many of every channel and end, whatever is sent; the port need not be connected
     then.
@@ -68,7 +74,9 @@ class RadioReceive(Source):
         self._failed: str | None = None
         self._events: Counter[str] = Counter()
         self._announced: deque[Mapping[str, Any]] = deque()  # bursts that are still to come
-        self._marks: deque[dict[str, Any]] = deque()
+        self._marks: deque[tuple[int, dict[str, Any]]] = deque()  # with their bytes
+        self._unmarked = 0
+        self._trouble: Exception | None = None  # met beside samples that were to go out first
         self.radio.rx.start()
 
     def work(self, count: int) -> dict[str, np.ndarray] | None:
@@ -85,18 +93,33 @@ class RadioReceive(Source):
                 most = 1 if self._next is None else min(count, self._horizon - self._next)
             try:
                 received = self.radio.rx.recv(most)
-            except RadioTimeout as error:
-                if self._ended and self._most is None and self._next is not None:
-                    self._failed = str(error)
-                    return None
-                raise
-            finally:
+            except Exception as error:
                 self._listen()
+                over = self._ended and self._most is None and self._next is not None
+                if over and isinstance(error, RadioTimeout):
+                    self._end_early(error)
+                    return None
+                if self._trouble is not None:
+                    error.add_note(f"and then: {self._trouble}")
+                raise
+            self._listen()
             if received.samples.shape[1]:
                 return self._frame(received)
 
+    def _end_early(self, error: RadioTimeout) -> None:
+        """The radio has fallen silent before the end of the last burst: tell of those that never came."""
+        while self._announced:
+            self._mark(self._announced.popleft(), self._last)
+        self._emit_marks()
+        self._failed = str(error) if self._trouble is None else f"{error}; {self._trouble}"
+
     def _await(self) -> None:
-        """Hear what was sent; wait for it where nothing else is left to receive."""
+        """Hear what was sent; wait for it where nothing else is left to receive.
+
+        Raises what went wrong beside the last samples: they have gone out by now.
+        """
+        if self._trouble is not None:
+            raise self._trouble
         self._hear(0.0)
         silence = 0.0
         while self._waits() and not self._ended and not self.stopping:
@@ -136,16 +159,26 @@ class RadioReceive(Source):
         return bool(messages)
 
     def _listen(self) -> None:
-        """Count the radio's events, and tell of bursts that were not sent."""
+        """Count the radio's events, and tell of bursts that were not sent. What fails here waits its turn."""
+        try:
+            for time in self._unsent():
+                self.publish("unsent", {"time": time})
+        except Exception as error:  # noqa: BLE001 - raised by `work` when nothing is lost by it
+            self._trouble = self._trouble or error
+
+    def _unsent(self) -> list[int]:
+        """The times of bursts that, as the radio says now, were not sent."""
+        times = []
         for event in self.radio.events():
             self._events[event.kind.value] += 1
             if event.kind is EventKind.LATE and event.time is not None:
                 ahead = deque(each for each in self._announced if each["time"] != event.time)
                 if len(ahead) == len(self._announced):  # it has an annotation by now
                     at = {"sample_start": self.position, "sample_count": 0}
-                    self._marks.append({**at, "label": "burst not sent", "tick": event.time, "unsent": True})
+                    self._keep({**at, "label": "burst not sent", "tick": event.time, "unsent": True})
                 self._announced = ahead
-                self.publish("unsent", {"time": event.time})
+                times.append(event.time)
+        return times
 
     def _frame(self, received: Received) -> dict[str, np.ndarray]:
         """The samples, with what is to be known of them as tags."""
@@ -158,25 +191,43 @@ class RadioReceive(Source):
                 self._lost += lost
             tags["captures"] = [{"sample_start": self.position, "global_index": received.time}]
         while self._announced and self._announced[0]["time"] < received.time + count:
-            self._marks.append(self._mark(self._announced.popleft(), received.time))
+            self._mark(self._announced.popleft(), received.time)
         self._emit_marks()
         self._next = received.time + count
         self._samples += count
         self.emit(time=received.time, lost=lost, **tags)
         return {"samples": np.ascontiguousarray(received.samples.T)}
 
-    def _mark(self, told: Mapping[str, Any], now: int) -> dict[str, Any]:
-        """The annotation of a burst in a frame that begins at tick `now`, or in the gap before it."""
+    def _mark(self, told: Mapping[str, Any], now: int) -> None:
+        """Annotate a burst in a frame that begins at tick `now`, or in the gap before it."""
         time, whole = int(told["time"]), self.format.samples
         late = max(now - time, 0)  # samples of its beginning that never came
         at = {"sample_start": self.position + max(time - now, 0), "sample_count": max(whole - late, 0)}
-        more = {} if self._about is None else self._about(told)
-        return {**at, "label": "burst", "number": int(told["number"]), "tick": time, **more}
+        try:
+            more = {} if self._about is None else self._about(told)
+            self._keep({**at, "label": "burst", "number": int(told["number"]), "tick": time, **more})
+        except Exception as error:  # noqa: BLE001 - raised by `work` when nothing is lost by it
+            self._unmarked += 1
+            self._trouble = self._trouble or error
+
+    def _keep(self, mark: dict[str, Any]) -> None:
+        """An annotation for the frames to come; one that none can carry counts as missing."""
+        size = len(pack(mark))
+        if size > MARK_BYTES:
+            self._unmarked += 1
+        else:
+            self._marks.append((size, mark))
 
     def _emit_marks(self) -> None:
-        marks = [self._marks.popleft() for _ in range(min(len(self._marks), MARKS))]
-        if marks:
-            self.emit(annotations=marks)
+        """Tell of bursts, of as many as the tags of a frame hold."""
+        marks, room = [], MARK_BYTES
+        while self._marks and self._marks[0][0] <= room:
+            size, mark = self._marks.popleft()
+            marks.append(mark)
+            room -= size
+        missing = len(self._marks) + self._unmarked
+        if marks or missing:
+            self.emit(annotations=marks, annotations_missing=missing)
 
     def finish(self) -> None:
         """Stop receiving."""

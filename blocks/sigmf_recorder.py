@@ -33,11 +33,12 @@ class SigmfRecorder(Block):
 
     Annotations come from upstream, in the tag ``annotations``: a list of maps with sample_start (counted like
     `position`), sample_count, label, comment, … and fields of one's own; captures in the tag ``captures``
-    (sample_start, frequency, global_index, …). Of a stream with present and angle, every coherence
-    block of the scenario gets an annotation of its own. `ticks` names a field with the tick at which the
-    burst of each snapshot was sent: every coherence block is annotated as a burst then, and tags are not
-    looked at, which count the samples that the bursts were found in. At most `annotate` of each kind are
-    kept; the metadata and `result` say how many were left out.
+    (sample_start, frequency, global_index, …); how many annotations are not told of (yet) in the tag
+    ``annotations_missing``. Of a stream with present and angle, every coherence block of the scenario gets
+    an annotation of its own. `ticks` names a field with the tick at which the burst of each snapshot was
+    sent: every coherence block is annotated as a burst then, and tags are not looked at, which count the
+    samples that the bursts were found in. At most `annotate` of each kind are kept; the metadata and
+    `result` say how many were left out.
 
     `sample_rate` in samples/s, `frequency` in Hz, `hardware` and `description` as people read them, `about`
     what else is to be known of the run, `radio` what receiving the samples again takes (`RecordedRun`). The
@@ -112,6 +113,7 @@ class SigmfRecorder(Block):
             path = base_of(self._path) + COMPANION + META
             self._writers.append(SigmfWriter(path, len(self._scalars), "rf32_le"))
         self._notes, self._began, self._origin = Annotations(self._annotate), "", 0
+        self._taken: Mapping[str, Any] | None = None
         self._blocks: BlockAnnotator | None = None
         known = self._ticks is not None or all(key in self._scalars for key in PER_BLOCK)
         if self.scenario is not None and known:
@@ -142,7 +144,9 @@ class SigmfRecorder(Block):
             self._blocks.add(self.position - self._origin, count, **said)
 
     def _take_tags(self) -> None:
-        if self._ticks is None:
+        """Once for every frame, and for the end of the stream, which has tags of its own."""
+        if self._ticks is None and self.tags is not self._taken:
+            self._taken = self.tags
             self._notes.take(self.tags, self._origin)
 
     def finish(self) -> None:
@@ -153,8 +157,7 @@ class SigmfRecorder(Block):
         writers, self._writers = self._writers, []
         try:
             self._global |= more
-            if not more:  # at an early end they are still those of the last frame
-                self._take_tags()
+            self._take_tags()
             self._prepare(writers)
             stale = [] if len(writers) > 1 else [base_of(os.path.realpath(self._path)) + COMPANION + META]
             commit(writers, stale)

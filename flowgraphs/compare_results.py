@@ -12,6 +12,7 @@ import numpy as np
 import interrupts
 from blocks.runtime import Report
 from compare_options import label
+from isac_models.errors import one_line
 from isac_models.theory import link_theory
 from link_design import artifacts_of
 from link_report import print_json, rate_text
@@ -118,7 +119,7 @@ def print_comparison(
     speed = f"{report.snapshots:,} snapshots in {report.seconds:.2f} s"
     stopped = " (stopped early)" if report.interrupted else ""
     title = f"Three ISAC links on the same messages, targets and noise: {speed}{stopped}"
-    console.print(title, style="bold", soft_wrap=True)
+    console.print(one_line(title), style="bold", soft_wrap=True)
     methods = summary["methods"]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
@@ -149,7 +150,7 @@ def print_comparison(
     console.print("genie: a radar that is told the target's angle and only has to detect it.", soft_wrap=True)
     lost = f"Frames: {report.lost_frames} lost{_where(report)}, {report.repeated_frames} repeated."
     for note in [*notes, lost]:
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(one_line(note), markup=False, soft_wrap=True)
 
 
 def _rate(key: str, value: float | None) -> str:

@@ -107,7 +107,11 @@ def show_radio(options: argparse.Namespace, report: Report, player: RadioPlayer,
     if unknown:
         notes.append(f"What {unknown:,} bursts carried is not in the recording: they are not judged.")
     if reception.truth is None:
-        notes.append("The recording holds no truth: P_md, P_fa and RMSE are unknown.")
+        gone, known = played["bursts_without_truth"], played["bursts"]
+        what = f"The truth of {gone:,} of {known:,} bursts is missing"
+        notes.append(
+            f"{'The recording holds no truth' if gone == known else what}: P_md, P_fa and RMSE are unknown."
+        )
     if not played["complete"]:
         notes.append("The recorded run was stopped early.")
     return show(options, report, summary, f"Replay of {options.recording}", notes, report.interrupted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -147,10 +148,20 @@ def _check(options: argparse.Namespace) -> None:
         path = getattr(options, name)
         if path is not None and not path.endswith(".sigmf-meta"):
             raise UserError(f"--{name.replace('_', '-')} {path}: the name must end in .sigmf-meta")
-    if options.record is not None and options.record == options.record_samples:
-        raise UserError("--record and --record-samples name the same file")
+    if options.record is not None and options.record_samples is not None:
+        _refuse_one_in_the_other(options.record, options.record_samples)
     if not 0 <= options.seed < 1 << 63:
         raise UserError(f"--seed {options.seed}: must be from 0 to {(1 << 63) - 1}")
     if options.file is None and options.bursts is None:
         options.bursts = RANDOM_BURSTS
     options.snapshots = None
+
+
+def _refuse_one_in_the_other(echoes: str, samples: str) -> None:
+    """Raise UserError where two recordings share a file; the truth beside the echoes has files of its own."""
+    from blocks.runtime.sigmf_meta import files_of  # only now: --help answers at once
+
+    theirs = {os.path.realpath(file) for file in files_of(samples)}
+    for file in files_of(echoes):
+        if os.path.realpath(file) in theirs:
+            raise UserError(f"--record and --record-samples name the same file, {file}: choose other names")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import interrupts
 from compare_options import add_compare_option, check_compare
-from isac_models.errors import UserError
+from isac_models.errors import UserError, one_line, printable
 from isac_models.options import (
     Parser,
     add_scenario_options,
@@ -283,6 +283,6 @@ def _stand_in_for_closed_streams() -> None:
 
 def _fail(status: int, message: str, trace: str) -> int:
     if trace:
-        print(trace.rstrip(), file=sys.stderr)
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        print("\n".join(map(printable, trace.rstrip().split("\n"))), file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return status

@@ -100,6 +100,8 @@ def recorded_scenario(options: argparse.Namespace, player: Any) -> Scenario:
 
     Raises UserError where neither or both say it, and for another number of antennas than of channels.
     """
+    from blocks import RadioPlayer  # only now: --help and a mistyped option answer at once
+
     recorded = player.about.get("scenario")
     if recorded is None and options.scenario is None:
         raise UserError(
@@ -115,7 +117,7 @@ def recorded_scenario(options: argparse.Namespace, player: Any) -> Scenario:
     told = Scenario.load(options.scenario) if recorded is None else Scenario.from_dict(recorded)
     scenario = told.replace(**changes)
     channels = getattr(player.recording, "channels", scenario.antennas)
-    if hasattr(player, "run"):  # the samples of a radio
+    if isinstance(player, RadioPlayer):
         channels -= 1
     elif options.without is not None or options.demodulator is not None:
         option = "--demodulator" if options.without is None else "--without"

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import IO, Any
 
 import interrupts
+from isac_models.errors import one_line
 
 LABELS = {
     "ser": "Symbols decided wrongly, SER",
@@ -80,7 +81,7 @@ def print_table(summary: dict[str, Any], title: str, notes: list[str], out: IO[s
     if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="replace")
     console = Console(file=stream, highlight=False)
-    console.print(title, style="bold", markup=False, soft_wrap=True)
+    console.print(one_line(title), style="bold", markup=False, soft_wrap=True)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", no_wrap=True)
     for column in ("measured", "95 % interval", "theory"):
@@ -98,7 +99,7 @@ def print_table(summary: dict[str, Any], title: str, notes: list[str], out: IO[s
         if any(text.startswith(word) for text in theory.values()):
             console.print(f"{word}: {meaning}", markup=False, soft_wrap=True)
     for note in notes:
-        console.print(note, markup=False, soft_wrap=True)
+        console.print(one_line(note), markup=False, soft_wrap=True)
 
 
 def _theory_column(summary: dict[str, Any]) -> dict[str, str]:

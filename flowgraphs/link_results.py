@@ -146,7 +146,10 @@ def recording_note(recording: dict[str, Any]) -> str:
         if not recording["complete"]:
             what += ", kept from the run that was stopped"
         out = recording["annotations_left_out"]
-        more = f", {out:,} of its annotations left out (the truth is complete)" if out else ""
+        whole = (
+            " (the truth is complete)" if recording["unit"] == "snapshots" else ""
+        )  # in a second recording
+        more = f", {out:,} of its annotations left out{whole}" if out else ""
         return what + more
     what = f"Recording: {recording['frames']:,} frames in {recording['path']}"
     return what if recording["complete"] else f"{what}, kept from the run that was stopped."

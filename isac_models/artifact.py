@@ -17,7 +17,7 @@ from isac_models.artifact_file import FORMAT, SUFFIX, Artifact, encode, read
 from isac_models.artifact_fit import check, same_hardware
 from isac_models.artifact_layout import Kind
 from isac_models.atomic import write_atomically
-from isac_models.errors import UserError
+from isac_models.errors import UserError, one_line
 from isac_models.options import Parser, need_matplotlib, reader_left
 from isac_models.scenario import Scenario
 from isac_models.units import to_human
@@ -138,7 +138,7 @@ def warnings_as_lines() -> Iterator[None]:
                 usual(message, category, *place, **more)
             elif str(message) not in printed:
                 printed.add(str(message))
-                print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+                print(f"warning: {one_line(str(message))}", file=sys.stderr)
 
         warnings.showwarning = show
         yield
@@ -161,7 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.plot is not None:
             _plot(options.plot, artifact)
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     try:
         _show(options, artifact)

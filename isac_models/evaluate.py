@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, get_args
 
-from isac_models.errors import UserError
+from isac_models.errors import UserError, one_line
 from isac_models.options import Parser, add_scenario_options, count, number, reader_left, scenario_from, whole
 
 DESCRIPTION = """\
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 progress=progress,
             )
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: stopped before anything was measured", file=sys.stderr)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from isac_models.errors import UserError
+from isac_models.errors import UserError, one_line
 from isac_models.options import Parser, count, need_matplotlib, not_blank, whole
 from isac_models.scenario import Impairment, Side
 
@@ -217,11 +217,11 @@ def _impairments(text: str) -> tuple[Impairment, ...]:
 
 
 def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
 def _failed(error: Exception, status: int) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"error: {one_line(str(error))}", file=sys.stderr)
     return status
 
 

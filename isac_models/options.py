@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, get_args
 
 from isac_models import units
-from isac_models.errors import ScenarioError, UserError
+from isac_models.errors import ScenarioError, UserError, one_line
 from isac_models.scenario import PRESETS, Impairment, Scenario, Side, allowed
 
 LARGEST_COUNT = 2**63 - 1
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line and leave."""
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        print(f"error: {one_line(message)}", file=sys.stderr)
         sys.exit(2)
 
 

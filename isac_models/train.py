@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from isac_models.errors import UserError
+from isac_models.errors import UserError, one_line
 from isac_models.learning.arguments import Unset, given, parse
 from isac_models.options import scenario_arguments, scenario_from
 
@@ -244,7 +244,7 @@ def _stopped(session: Session) -> str:
 def _complain(message: str) -> None:
     process = os.environ.get("RANK", "0")
     who = "error" if process == "0" else f"error in process {process}"
-    print(f"{who}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{who}: {one_line(message)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

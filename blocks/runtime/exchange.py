@@ -184,9 +184,15 @@ class Exchange:
             outlet.end()
 
     def settle(self) -> None:
-        """Stay until every reader has left, so that nothing published is lost; TimeoutError names one."""
+        """Stay until every reader has left, so that nothing published is lost.
+
+        Raises TimeoutError for a reader that never introduced itself, Aborted when the graph aborts.
+        """
         for _, outlet in self._sends:
             self._await_reader(outlet)
+        # No limit from here on. A reader leaves when its own stream ends, which may rightly be hours after
+        # this one's: only the whole graph knows whether it still works. One that has died, or whose host is
+        # gone, aborts the graph; one that works without end is stopped like any run, by a drain or an abort.
         while waiting := [outlet for _, outlet in self._sends if not outlet.left]:
             if self._signals.abort.is_set():
                 raise Aborted

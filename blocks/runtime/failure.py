@@ -5,6 +5,8 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
+from isac_models.errors import one_line, printable
+
 LONGEST_CAUSE = 1000  # characters
 
 
@@ -24,7 +26,12 @@ class Failure:
 
 def failure_of(block: str, frame: int | None, error: BaseException) -> Failure:
     """The failure that `error`, being handled now, is."""
-    return Failure(block, frame, cause_of(error), _printable("".join(traceback.format_exception(error))))
+    return Failure(block, frame, cause_of(error), _trace(error))
+
+
+def _trace(error: BaseException) -> str:
+    """The traceback, line by line as it can be printed."""
+    return "\n".join(map(printable, "".join(traceback.format_exception(error)).split("\n")))
 
 
 def cause_of(error: BaseException) -> str:
@@ -33,9 +40,4 @@ def cause_of(error: BaseException) -> str:
         text = " ".join(str(error).split())[:LONGEST_CAUSE]
     except Exception:  # noqa: BLE001 - an exception whose own text fails
         text = ""
-    return _printable(f"{type(error).__name__}: {text}" if text else type(error).__name__)
-
-
-def _printable(text: str) -> str:
-    """Text that can be encoded: the name of a file may hold what cannot."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)

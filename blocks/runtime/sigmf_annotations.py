@@ -25,20 +25,31 @@ MAX_BYTES = 8 << 20  # of all annotations from tags, as text: half of what a rea
 class Annotations:
     """Gathers the tags ``annotations`` and ``captures``, at most `limit` annotations of some MiB of them.
 
-    Keys of the specification need no ``core:`` before them, other ones get ``isac:``.
+    Keys of the specification need no ``core:`` before them, other ones get ``isac:``. The tag
+    ``annotations_missing`` says how many annotations no frame has told of so far: those that are missing
+    still when the stream ends are left out, like those above the limit.
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit, self.left_out = limit, 0
+        self.limit, self._above, self._missing = limit, 0, 0
         self.annotations: list[dict[str, Any]] = []
         self._captures: list[dict[str, Any]] = []
         self._bytes = 0
+
+    @property
+    def left_out(self) -> int:
+        """Annotations that are not among these."""
+        return self._above + self._missing
 
     def take(self, tags: Mapping[str, Any], origin: int = 0) -> None:
         """What the tags of one frame say; positions are counted from `origin` on.
 
         Raises ValueError for entries that are no maps, or begin before the recording.
         """
+        missing = tags.get("annotations_missing", self._missing)
+        if type(missing) is not int or missing < 0:
+            raise ValueError("the tag 'annotations_missing' must be a whole number from 0 on")
+        self._missing = missing
         for kind, core in CORE.items():
             given = tags.get(kind)
             if given is None:
@@ -55,12 +66,12 @@ class Annotations:
                     self.annotations.append(entry)
                     self._bytes += len(repr(entry))
                 else:
-                    self.left_out += 1
+                    self._above += 1
 
     def extend(self, annotations: Iterable[Mapping[str, Any]], left_out: int) -> None:
         """Add annotations from elsewhere, which have kept to a limit of their own."""
         self.annotations += [_entry("annotations", each, CORE["annotations"], 0) for each in annotations]
-        self.left_out += left_out
+        self._above += left_out
 
     def captures_after(self, first: Mapping[str, Any]) -> list[dict[str, Any]]:
         """All captures; `first` describes sample 0 where no tag has, and the frequency where none is told."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from isac_models.errors import UserError
+from isac_models.errors import UserError, one_line
 from isac_models.options import Parser, count
 from isac_models.sweeps.tables import check_place, save_csv
 
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.out:
             save_csv(options.out, rows)
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: stopped before all was measured; nothing was written", file=sys.stderr)

@@ -16,6 +16,8 @@ from isac_models.waveform.calibration_vectors import Calibration
 
 FORMAT = "isac-calibration-1"
 LARGEST_FILE = 1 << 20
+LEAST = 1e-9
+"""Numbers that are multiplied or divided by lie between this and its inverse."""
 AGAIN = "measure it again: put the reflector at boresight, --calibrate"
 
 
@@ -111,6 +113,8 @@ def complex_from(pairs: Any, count: int, where: str) -> np.ndarray:
         have = len(pairs) if isinstance(pairs, list) else "no"
         raise UserError(f"{where}: {have} values, not {count}")
     try:
+        if not all(type(part) in (int, float) for pair in pairs for part in pair):
+            raise TypeError  # NumPy takes "1" and true for numbers
         values = np.array(pairs, np.float64)
     except (ValueError, TypeError, OverflowError):
         values = np.zeros(0)
@@ -119,14 +123,19 @@ def complex_from(pairs: Any, count: int, where: str) -> np.ndarray:
     return np.asarray(values[:, 0] + 1j * values[:, 1])
 
 
+def sensible(values: Any) -> bool:
+    """Whether the largest real or imaginary part of complex numbers lies between LEAST and its inverse."""
+    return bool(LEAST < max(np.max(np.abs(np.real(values))), np.max(np.abs(np.imag(values)))) < 1 / LEAST)
+
+
 def _chains(where: str, name: str, pairs: Any, antennas: int) -> np.ndarray:
-    """(antennas,) complex128 of [re, im] pairs, none of them zero."""
+    """(antennas,) complex128 of [re, im] pairs, each of a size that can be divided by."""
     if not isinstance(pairs, list) or len(pairs) != antennas:
         have = len(pairs) if isinstance(pairs, list) else "no"
         raise UserError(f"{where}: {have} {name} values where the array has {antennas} antennas")
     values = complex_from(pairs, antennas, f"{where}: {name}")
-    if not values.all():
-        raise UserError(f"{where}: {name} must be pairs of finite numbers, none of them 0")
+    if not all(sensible(value) for value in values):
+        raise UserError(f"{where}: {name} must be pairs of finite numbers of a sensible size, none of them 0")
     return values
 
 

@@ -18,7 +18,8 @@ from isac_models.waveform.burst_format import BurstFormat
 
 Values = NDArray[Any]
 
-LAST_TICK = 1 << 62
+LAST_TICK = 1 << 50
+"""212 days at 61.44 MS/s: receivers reckon with ticks and parts of them in float64."""
 NUMBERS = 1 << 24
 LARGEST_ANGLE = math.pi
 
@@ -64,8 +65,11 @@ def recorded_bursts(
         which = f"{where}: the burst in annotation {at}"
         time = one["isac:tick"]
         if type(time) is not int or abs(time) > LAST_TICK:
-            raise UserError(f"{which}: isac:tick must be a whole number of samples")
-        if one.get("isac:unsent") is True:
+            raise UserError(f"{which}: isac:tick must be a whole number of samples, up to ±{LAST_TICK}")
+        late = one.get("isac:unsent", False)
+        if type(late) is not bool:
+            raise UserError(f"{which}: isac:unsent must be true or false")
+        if late:
             unsent.add(time)
         else:
             found.append(_burst(one, time, layout, which))

@@ -19,6 +19,7 @@ from isac_models.waveform.calibration_store import (
     calibration_values,
     complex_from,
     complex_pairs,
+    sensible,
 )
 from isac_models.waveform.calibration_vectors import Calibration
 
@@ -39,8 +40,8 @@ MOST_PILOTS = 1 << 12
 """Symbols of the orthogonal pilots."""
 MOST_SAMPLES = 1 << 23
 """Of a slot on all channels."""
-LEAST = 1e-9
-"""What some number of a beam or a constellation is larger than, and all of them smaller than its inverse."""
+CLOSEST = 1e-4
+"""What the points of a constellation are apart, of the largest of them."""
 NAME = re.compile(r"[\w.:-]{1,200}")
 
 
@@ -96,8 +97,11 @@ class RecordedRun:
         beam = complex_from(values.get("beam"), layout.antennas, f"{where}: beam")
         points = complex_from(values.get("points"), layout.order, f"{where}: points")
         for name, numbers in (("beam", beam), ("points", points)):
-            if not LEAST < max(np.max(np.abs(numbers.real)), np.max(np.abs(numbers.imag))) < 1 / LEAST:
+            if not sensible(numbers):
                 raise UserError(f"{where}: {name} must be numbers of a sensible size, not all 0")
+        apart = np.abs(points[:, None] - points)[~np.eye(points.size, dtype=bool)]
+        if np.min(apart) <= CLOSEST * np.max(np.abs(points)):
+            raise UserError(f"{where}: points must differ, or nobody can tell what was sent")
         points = points.astype(np.complex64)
         return cls(layout, beam, points, calibration, tuple(dict.fromkeys(without)), demodulator)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.recorded_bursts import pack_messages
 from isac_models.waveform.recorded_run import RecordedRun
 from isac_models.waveform.sent import SentBurst
+from tests.blocks.recordings import edited
 
 K = 2
 LAYOUT = BurstFormat(K)
@@ -151,6 +151,21 @@ def test_the_truth_is_that_of_a_burst_s_tick_or_unknown(recorded: Path, tmp_path
     assert not RadioPlayer(str(record(tmp_path / "blind.sigmf-meta", truth=False))).knows_truth
 
 
+def test_time_goes_on_behind_a_gap_of_no_samples(recorded: Path) -> None:
+    def close(values: dict[str, Any]) -> None:
+        values["captures"][1]["core:global_index"] = FIRST + BEFORE
+
+    player = RadioPlayer(str(edited(recorded, close)))
+    assert [lost for _, lost, *_ in played(player, 1 << 20)] == [0, 0]
+    assert player.result()["gaps"] == 1
+
+
+def test_bursts_without_a_truth_are_counted(recorded: Path) -> None:
+    player = RadioPlayer(str(edited(recorded, lambda v: v["annotations"][2].pop("isac:present"))))
+    assert not player.knows_truth
+    assert (player.result()["truth"], player.result()["bursts_without_truth"]) == (False, 1)
+
+
 def test_a_run_that_was_stopped_plays_as_far_as_it_goes(tmp_path: Path) -> None:
     path = record(tmp_path / "half.sigmf-meta", keep=True, end="abort")
     player = RadioPlayer(str(path))
@@ -163,14 +178,6 @@ def test_bursts_that_are_not_annotated_are_counted(tmp_path: Path) -> None:
     assert (player.result()["bursts"], player.result()["bursts_not_annotated"]) == (30, 10)
     told = [one for *_, new in played(player, 10_000) for one in new]
     assert len(told) == 31
-
-
-def edited(path: Path, edit: Callable[[dict[str, Any]], Any]) -> Path:
-    """The recording with other metadata."""
-    values = json.loads(path.read_text())
-    edit(values)
-    path.write_text(json.dumps(values))
-    return path
 
 
 BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
@@ -200,6 +207,22 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "two bursts at once": (
         lambda v: v["annotations"][2].update({"isac:tick": FIRST}),
         f"bursts at ticks {FIRST} and {FIRST} overlap",
+    ),
+    "a time that receivers cannot reckon with": (
+        lambda v: v["captures"][1].update({"core:global_index": (1 << 50) + 1}),
+        "a capture needs core:global_index",
+    ),
+    "time that goes back": (
+        lambda v: v["captures"][1].update({"core:global_index": FIRST + BEFORE - 1}),
+        f"time goes back at sample {BEFORE}, to tick {FIRST + BEFORE - 1}",
+    ),
+    "a burst sent or not": (
+        lambda v: v["annotations"][2].update({"isac:unsent": "yes"}),
+        "isac:unsent must be true or false",
+    ),
+    "more left out than there are": (
+        lambda v: v["global"].update({"isac:annotations_left_out": 10**300}),
+        "isac:annotations_left_out must be a whole number",
     ),
     "half a burst left out": (
         lambda v: v["global"].update({"isac:annotations_left_out": 0.5}),

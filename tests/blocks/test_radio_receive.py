@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -116,65 +116,6 @@ def test_events_are_counted_by_their_kind() -> None:
     assert block.result()["events"] == {"late": 3, "overflow": 1}
 
 
-def test_a_burst_that_was_too_late_is_told_as_unsent_and_not_marked() -> None:
-    radio = FakeRadio([chunk(0, 3000), chunk(3000, 3000)])
-    radio.waiting_events = [Event(EventKind.LATE, 1280, 1159)]
-    told = [{**sent(time), "number": number} for number, time in enumerate((0, 1280, 2560))]
-    block = started(radio, told)
-    block.work(5000)
-    tags = block.take_emitted()
-    assert block.published == [("unsent", {"time": 1280})]
-    marks = [(mark["sample_start"], mark["number"], mark["tick"]) for mark in tags["annotations"]]
-    assert marks == [(0, 0, 0), (2560, 2, 2560)]
-    assert tags["captures"] == [{"sample_start": 0, "global_index": 0}]
-
-
-def test_a_burst_that_was_marked_before_it_was_known_to_be_late_is_told_of_again() -> None:
-    radio = FakeRadio([chunk(0, 3000), chunk(3000, 3000)])
-    block = started(radio, [sent(1280), END])
-    block.work(5000)
-    assert [mark["tick"] for mark in block.take_emitted()["annotations"]] == [1280]
-    radio.waiting_events = [Event(EventKind.LATE, 1280, 1159)]
-    block.position = 3000
-    block.work(5000)
-    (mark,) = block.take_emitted()["annotations"]
-    assert (mark["tick"], mark["unsent"], mark["sample_start"]) == (1280, True, 3000)
-
-
-def test_bursts_in_a_gap_are_marked_behind_it_and_spread_over_frames() -> None:
-    far = 1280 * 100
-    radio = FakeRadio([chunk(0, 1280), chunk(far + 100, 1000), chunk(far + 1100, 1000)])
-    told = [{**sent(1280 * number), "number": number} for number in range(101)]
-    block = started(radio, told)
-    marks = []
-    for position, count in ((0, 1280), (1280, 1000), (2280, 1000)):
-        block.position = position
-        block.work(count)
-        marks.append(block.take_emitted()["annotations"])
-    assert [len(each) for each in marks] == [1, 64, 36]
-    numbers = [mark["number"] for each in marks for mark in each]
-    assert numbers == list(range(101))
-    # The last one lost its first 100 samples, those before it all of them.
-    assert (marks[2][-1]["sample_start"], marks[2][-1]["sample_count"]) == (1280, FORM.samples - 100)
-    assert {mark["sample_count"] for mark in marks[1]} == {0}
-
-
-def test_an_annotation_says_more_of_a_burst_where_somebody_knows_it() -> None:
-    asked = []
-
-    def about(told: Mapping[str, Any]) -> dict[str, Any]:
-        asked.append(told["time"])
-        return {"message": "AA=="}
-
-    block = RadioReceive(FakeRadio([chunk(0, 3000)]), FORM, about=about)
-    block.start()
-    for message in (sent(0), sent(1280), sent(12_800)):
-        block.deliver("sent", message)
-    block.work(3000)
-    assert [mark["message"] for mark in block.take_emitted()["annotations"]] == ["AA=="] * 2
-    assert asked == [0, 1280]
-
-
 def test_a_radio_in_virtual_time_is_asked_for_what_was_announced_and_no_more() -> None:
     radio = FakeRadio([chunk(0, 100_000)], virtual_time=True)
     block = started(radio, [sent(0)])
@@ -207,6 +148,52 @@ def test_a_radio_that_falls_silent_is_an_error_while_bursts_come_and_the_end_beh
     block.deliver("sent", END)
     assert block.work(1000) is None
     assert block.result()["ended_early"] == "recv: nothing came"
+
+
+class _Deaf:
+    """The message ports of a graph in which nobody takes what is published."""
+
+    stopping = False
+
+    def __init__(self, told: list[dict[str, Any]]) -> None:
+        self.told = told
+
+    def publish(self, port: str, value: Any) -> None:
+        raise TimeoutError("nobody has connected")
+
+    def messages(self, port: str, timeout: float) -> list[Any]:
+        told, self.told = self.told, []
+        return told
+
+
+def test_samples_go_out_before_an_error_beside_them() -> None:
+    radio = FakeRadio([chunk(0, 3000), chunk(3000, 3000)])
+    radio.waiting_events = [Event(EventKind.LATE, 1280), Event(EventKind.OVERFLOW)]
+    block = started(radio, [])
+    block.attach(_Deaf([sent(0), sent(1280)]))
+    out = block.work(5000)
+    assert out is not None
+    assert len(out["samples"]) == 3000
+    assert block.result()["events"] == {"late": 1, "overflow": 1}
+    with pytest.raises(TimeoutError, match="nobody has connected"):
+        block.work(5000)
+
+
+def test_a_radio_s_error_is_not_replaced_by_one_that_follows_from_it() -> None:
+    radio = FakeRadio([chunk(0, 100)])
+    block = started(radio, [])
+    block.attach(_Deaf([sent(0)]))
+    block.work(5000)
+    radio.waiting_events = [Event(EventKind.LATE, 1280)]
+    with pytest.raises(RadioTimeout, match="recv: nothing came") as failed:
+        block.work(5000)
+    assert failed.value.__notes__ == ["and then: nobody has connected"]
+    block = started(radio := FakeRadio([chunk(0, 100)]), [])
+    block.attach(_Deaf([sent(0), END]))
+    block.work(5000)
+    radio.waiting_events = [Event(EventKind.LATE, 1280)]
+    assert block.work(5000) is None
+    assert block.result()["ended_early"] == "recv: nothing came; nobody has connected"
 
 
 def test_the_reception_stops_with_the_stream() -> None:

@@ -191,6 +191,22 @@ def test_what_a_radio_has_received_is_kept_although_the_run_ends_early(tmp_path:
     assert not (tmp_path / "b.sigmf-meta").exists()
 
 
+@pytest.mark.parametrize("end", ["finish", "abort"])
+def test_the_end_s_tags_are_taken_once_however_it_comes(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "air.sigmf-meta"
+    recorder = SigmfRecorder(str(path), field="samples", signal=Signal(17), keep=True)
+    recorder.start()
+    mark = {"sample_start": 0, "sample_count": 2, "label": "burst"}
+    recorder.tags = {"annotations": [mark], "annotations_missing": 6}
+    recorder.work(samples=np.ones((2, 17), np.complex64))
+    recorder.tags = {"annotations": [mark, mark], "annotations_missing": 4}
+    getattr(recorder, end)()
+    values = json.loads(path.read_text())
+    assert len(values["annotations"]) == 3
+    assert values["global"]["isac:annotations_left_out"] == 4
+    assert ("isac:interrupted" in values["global"]) == (end == "abort")
+
+
 def test_metadata_that_cannot_be_valid_leave_nothing(tmp_path: Path) -> None:
     recorder = record(tmp_path / "a.sigmf-meta", about={"bad": float("nan")})
     with pytest.raises(ValueError, match="JSON compliant"):

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from blocks.radio.interface import RadioError
 from hil_radio import open_bench
 from hil_recording import burst_notes, echo_recorder, sample_recorder
 from isac_hil_options import parse_arguments
@@ -36,6 +38,19 @@ def test_a_burst_s_notes_are_its_messages_and_where_somebody_knows_it_the_truth(
         assert base64.b64decode(notes["message"]) == b"\x1b" * (LAYOUT.payload // 4)
         assert (notes["present"], notes["angle"]) == bench.truth(1280)
         bench.lab = None
+        assert burst_notes(bench, told).keys() == {"message"}
+
+
+def test_a_truth_that_the_front_end_does_not_tell_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(tick: int) -> None:
+        raise RadioError("the virtual front end does not answer 'truth'")
+
+    message = np.zeros(LAYOUT.payload, np.uint8)
+    told = SentBurst(3, 1280, message, Constellation(4).points[message]).to_dict()
+    with open_bench(options(tmp_path), LAYOUT) as bench:
+        monkeypatch.setattr(bench.lab, "truth", silent)
         assert burst_notes(bench, told).keys() == {"message"}
 
 

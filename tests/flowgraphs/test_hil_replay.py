@@ -14,6 +14,7 @@ import pytest
 import isac_hil
 import isac_link_options
 import isac_replay
+from tests.blocks.recordings import edited
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -54,13 +55,6 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
         return status, captured.out, captured.err
 
     return attempt
-
-
-def edited(path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
-    """The recording with other metadata."""
-    values = json.loads(path.read_text())
-    edit(values)
-    path.write_text(json.dumps(values))
 
 
 def test_the_recording_and_its_replay_say_the_same(
@@ -107,6 +101,33 @@ def test_what_a_recording_lacks_is_said(air: Path, run: Run) -> None:
     assert "1,536 snapshots in" in out
 
 
+def test_a_truth_with_holes_is_said_to_have_them(air: Path, run: Run) -> None:
+    edited(air, lambda values: values["annotations"][3].pop("isac:present"))
+    status, out, err = run(str(air))
+    assert (status, err) == (0, "")
+    assert "The truth of 1 of 10 bursts is missing: P_md, P_fa and RMSE are unknown." in out
+    assert "holds no truth" not in out
+
+
+def test_control_characters_of_a_recording_reach_no_terminal(air: Path, run: Run) -> None:
+    hardware = "sim\x1b]0;evil\x07\n\x9b31m\u202e"
+    edited(air, lambda values: values["global"].update({"core:hw": hardware}))
+    status, out, err = run(str(air))
+    assert (status, err) == (0, "")
+    assert "Recorded from sim" in out
+    assert "\\x1b]0;evil\\x07" in out
+    assert all(each.isprintable() for each in out.replace("\n", ""))
+
+
+def test_a_name_of_control_characters_is_shown_and_not_obeyed(tmp_path: Path, run: Run) -> None:
+    status, out, err = run(str(tmp_path / "\x1b[2J.sigmf-meta"))
+    assert (status, out) == (2, "")
+    assert err == f"error: cannot read recording {tmp_path}/\\x1b[2J.sigmf-meta: No such file or directory\n"
+    status, out, err = run("a", "--frame", "\x1b[2J")
+    assert (status, out) == (2, "")
+    assert err[:-1].isprintable()
+
+
 BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], tuple[str, ...], str]] = {
     "an older recording": (
         lambda v: v["global"].pop("isac:radio"),
@@ -129,6 +150,18 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], tuple[str, ...], str]] = {
         (),
         "made with the demodulator evil:Demodulator: name the one to be used with --demodulator",
     ),
+    "an extension of control characters": (
+        lambda v: v["global"].update(
+            {"core:extensions": [{"name": "\x1b[2J", "version": "1", "optional": False}]}
+        ),
+        (),
+        "x1b[2J",
+    ),
+    "a field of control characters": (
+        lambda v: v["global"]["isac:scenario"].update({"\x1b[2J\x9b": 1}),
+        (),
+        "x1b[2J",
+    ),
     "all and one": (
         lambda v: None,
         ("--without", "none", "--without", "cfo"),
@@ -150,6 +183,7 @@ def test_what_cannot_be_received_is_refused_in_one_line(air: Path, run: Run, nam
     assert (status, out, err.count("\n")) == (2, "", 1), err
     assert err.startswith("error: ")
     assert message in err
+    assert err[:-1].isprintable()
 
 
 def test_options_for_a_radio_are_refused_for_echoes(tmp_path: Path, run: Run) -> None:

@@ -12,6 +12,7 @@ import pytest
 import hil_results
 import isac_hil
 import isac_link_options
+from link_results import recording_note
 
 SMALL = ["--radio", "sim", "--antennas", "4", "--bursts", "12"]
 
@@ -113,3 +114,10 @@ def test_a_file_that_did_not_arrive_says_why() -> None:
         "File: not received (3 blocks are missing); nothing was written."
     )
     assert "not received (stopped)" in hil_results._file_note({}, {})
+
+
+@pytest.mark.parametrize(("unit", "end"), [("samples", ""), ("snapshots", " (the truth is complete)")])
+def test_only_a_recording_with_a_truth_beside_it_is_said_to_have_all_of_it(unit: str, end: str) -> None:
+    made = {"format": "sigmf", "path": "x", "snapshots": 9, "complete": True, "annotations_left_out": 3}
+    note = recording_note({**made, "unit": unit})
+    assert note == f"Recording: 9 {unit} in x, 3 of its annotations left out{end}"

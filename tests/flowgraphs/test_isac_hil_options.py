@@ -32,6 +32,18 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["--record", "x.sigmf-meta", "--record-samples", "x.sigmf-meta"],
         "--record and --record-samples name the same file",
     ),
+    "both recordings in one by another name": (
+        ["--record", "x.sigmf-meta", "--record-samples", "./x.sigmf-meta"],
+        "--record and --record-samples name the same file, x.sigmf-data",
+    ),
+    "samples in the truth of the echoes": (
+        ["--record", "a.sigmf-meta", "--record-samples", "a-truth.sigmf-meta"],
+        "--record and --record-samples name the same file, a-truth.sigmf-data",
+    ),
+    "echoes where the truth of the samples would be": (
+        ["--record", "a-truth.sigmf-meta", "--record-samples", "a.sigmf-meta"],
+        "--record and --record-samples name the same file, a-truth.sigmf-data",
+    ),
     "an option of before": (["--record-echoes", "x.sigmf-meta"], "unrecognized arguments"),
     "calibrating to nowhere": (["--calibrate"], "--calibrate needs --calibration"),
     "a calibration in no directory": (["--calibration", "no/where.json"], "directory no does not exist"),
@@ -91,6 +103,17 @@ def test_random_bursts_are_sent_where_no_file_is_named() -> None:
     assert options.scenario.antennas == 8
     assert (options.without, options.front_end, options.seed) == ([], [], 1)
     assert parse_arguments(["--file", "x"]).bursts is None
+
+
+def test_two_recordings_in_one_through_a_link_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    names = [str(tmp_path / folder / "x.sigmf-meta") for folder in ("there", "link")]
+    with pytest.raises(SystemExit):
+        parse_arguments(["--record", names[0], "--record-samples", names[1]])
+    assert "name the same file" in capsys.readouterr().err
 
 
 def test_options_may_be_repeated() -> None:

@@ -23,6 +23,7 @@ class Mute(Exception):
         (SystemExit(), "SystemExit"),
         (SystemExit(3), "SystemExit: 3"),
         (Mute(), "Mute"),
+        (OSError("no \x1b[2J file"), "OSError: no \\x1b[2J file"),
         (OSError("file \udcff.bin"), "OSError: file \\udcff.bin"),
     ],
 )

@@ -27,6 +27,22 @@ def test_what_is_left_out_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(large.annotations), large.left_out) == (0, 1)
 
 
+def test_what_no_frame_has_told_of_in_the_end_is_left_out() -> None:
+    notes = Annotations(1)
+    notes.take({"annotations": [{"sample_start": 0}, {"sample_start": 1}], "annotations_missing": 7})
+    assert notes.left_out == 1 + 7
+    notes.take({})
+    assert notes.left_out == 1 + 7
+    notes.take({"annotations": [{"sample_start": 2}], "annotations_missing": 3})
+    assert notes.left_out == 2 + 3
+
+
+@pytest.mark.parametrize("missing", [-1, 1.5, True, "none"])
+def test_what_is_missing_is_a_number(missing: Any) -> None:
+    with pytest.raises(ValueError, match="'annotations_missing'"):
+        Annotations(3).take({"annotations_missing": missing})
+
+
 def test_captures_inherit_the_frequency_and_begin_with_the_first_sample() -> None:
     notes = Annotations(3)
     notes.take({"captures": [{"sample_start": 500, "global_index": 1000}]})

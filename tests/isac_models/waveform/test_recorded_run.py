@@ -78,6 +78,17 @@ BAD: dict[str, tuple[Any, str]] = {
     "a beam of nothing": ({"beam": [[0, 0]] * 4}, "beam must be numbers of a sensible size, not all 0"),
     "points of another order": ({"points": [ONE] * 16}, "points: 16 values, not 4"),
     "points that are not finite": ({"points": [[1e300, 0]] * 4}, "points must be numbers of a sensible size"),
+    "a beam of numbers in quotes": ({"beam": [["1", "2"]] * 4}, "beam must be pairs of finite numbers"),
+    "a beam of flags": ({"beam": [[True, 0]] * 4}, "beam must be pairs of finite numbers"),
+    "points that are one": ({"points": [ONE] * 4}, "points must differ"),
+    "two points that are nearly one": (
+        {"points": [[1, 0], [-1, 0], [0, 1], [1, 1e-5]]},
+        "points must differ",
+    ),
+    "a calibration of nearly nothing": (
+        {"calibration": {**plain()["calibration"], "receive": [ONE] * 3 + [[1e-300, 0]]}},
+        "calibration: receive must be pairs of finite numbers of a sensible size",
+    ),
     "a calibration of words": ({"calibration": "good"}, "calibration: not a calibration file"),
     "a calibration of others": (
         {"calibration": {**plain()["calibration"], "receive": [ONE] * 3}},

@@ -205,8 +205,8 @@ def chain(
     graph.connect(demodulator, rates[0])
     graph.connect(source, radar, echoes, scene, detector, detected)
     graph.connect(detector, rates[1])
-    graph.together(source, user, radar, receiver, reference, demodulator, decided, rates[0])
-    graph.together(echoes, scene, detector, detected, rates[1])
+    graph.together(source, user, receiver, reference, demodulator, decided, rates[0])
+    graph.together(radar, echoes, scene, detector, detected, rates[1])
     for listener in (reference, echoes):
         graph.message(source, "sent", listener)
     return graph, source

@@ -93,10 +93,9 @@ class BurstReceiver(Block):
 
     def _listen(self, window: np.ndarray, start: float) -> None:
         """Follow the noise power in the silence around the burst."""
-        quiet = window[receiver.silent(self.format, start, window.size)]
-        if quiet.size < receiver.LEAST_SILENCE:
+        count, power = receiver.silence(self.format, window, start)
+        if count < receiver.LEAST_SILENCE:
             return
-        power = float(np.mean(quiet.real**2 + quiet.imag**2, dtype=np.float64))
         if power == 0:  # nothing was received, or the noise is below the converter's first step
             return
         self._heard = min(self._heard + 1, NOISE_MEMORY)

@@ -31,7 +31,7 @@ DTYPES = {
     np.dtype(code).newbyteorder("<").str: np.dtype(code).newbyteorder("<")
     for code in ("b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "c8", "c16")
 }
-_FLAT = (int, str, bytes, bool, float, type(None))
+_FLAT = frozenset((int, str, bytes, bool, float, type(None)))
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.#>-]{0,63}")
 
 
@@ -139,8 +139,10 @@ def unpack(data: Any, limit: int = MAX_HEADER) -> Any:
 
 
 def _nested(values: Any) -> bool:
-    """Whether `values` is anything but a flat list of numbers, strings, bytes and the like."""
-    return type(values) is not list or not all(type(value) in _FLAT for value in values)
+    """Whether `values` is anything but a flat list, or a flat map, of numbers, strings, bytes, …"""
+    if type(values) is dict:
+        return not (set(map(type, values)) <= {str} and set(map(type, values.values())) <= _FLAT)
+    return type(values) is not list or not set(map(type, values)) <= _FLAT
 
 
 def encode_value(value: Any) -> bytes:

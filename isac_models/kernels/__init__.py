@@ -9,7 +9,7 @@ the kernel alone, so an inlined function from elsewhere would go stale unnoticed
 kernel that takes its vectors from there says so (``uses=lanes``), and the cache is keyed by both files.
 """
 
-LINK = ("philox", "propagation", "matched_filter", "pulse", "preamble", "phase", "bursts")
+LINK = ("philox", "propagation", "matched_filter", "pulse", "preamble", "phase", "bursts", "separation")
 """What a link without networks runs, simulated or over a radio."""
 MODULES = (
     "philox",
@@ -27,4 +27,5 @@ MODULES = (
     "preamble",
     "phase",
     "bursts",
+    "separation",
 )

@@ -57,9 +57,9 @@ def shape(planes: Any, symbols: Any, taps: Any, step: Any, begin: Any) -> None:
                 phase[k] = 0
             for j in range(p, taps.shape[0], step):
                 tap = taps[j]
-                shift = j // step
+                late = phase[j // step : j // step + count]
                 for k in range(count):
-                    phase[k + shift] += tap * symbols[part, k]
+                    late[k] += tap * symbols[part, k]
             for k in range(count + (taps.shape[0] - 1 - p) // step):
                 planes[part, begin + p + k * step] = phase[k]
 
@@ -168,9 +168,9 @@ def delay(wave: Any, planes: Any, weights: Any, at: Any) -> None:
             weight = weights[j]
             if weight == 0:
                 continue
-            first = at - j
+            late = planes[part, at - j : at - j + length]
             for n in range(length):
-                total[n] += weight * planes[part, first + n]
+                total[n] += weight * late[n]
         for n in range(length):
             wave[n, part] = total[n]
 

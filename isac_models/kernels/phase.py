@@ -134,3 +134,13 @@ def fit(
     found[1] = b
     found[2] = delta
     found[3] = curve
+
+
+@kernel(writable(DOUBLE, 2), readable(DOUBLE, 1), DOUBLE, DOUBLE, DOUBLE, DOUBLE)
+def channel(out: Any, places: Any, real: Any, imaginary: Any, delta: Any, curve: Any) -> None:
+    """out[i] = (real + j imaginary) e^{j2π(δk + γk²/2)} at k = places[i], two numbers each."""
+    for i in range(places.shape[0]):
+        k = places[i]
+        c, s = wave(k * (delta + 0.5 * curve * k))
+        out[i, 0] = real * c - imaginary * s
+        out[i, 1] = real * s + imaginary * c

@@ -32,6 +32,24 @@ def level(rows: Any, power: Any, window: Any, low: Any) -> None:
             rows[n, 2 * c + 1] = scale * window[c, 2 * (low + n) + 1]
 
 
+@kernel(writable(FLOAT, 2), writable(DOUBLE, 1), readable(FLOAT, 2), types.int64)
+def level_rows(rows: Any, power: Any, window: Any, low: Any) -> None:
+    """As `level` for a window whose channels lie side by side: (W, 2C)."""
+    length, lanes = rows.shape
+    total = np.zeros(lanes)
+    for n in range(length):
+        for c in range(lanes):
+            total[c] += np.float64(window[low + n, c] * window[low + n, c])
+    scale = np.empty(lanes, np.float32)
+    for c in range(power.shape[0]):
+        power[c] = (total[2 * c] + total[2 * c + 1]) / length
+        scale[2 * c] = np.float32(1 / np.sqrt(power[c])) if power[c] > 0 else np.float32(1)
+        scale[2 * c + 1] = scale[2 * c]
+    for n in range(length):
+        for c in range(lanes):
+            rows[n, c] = scale[c] * window[low + n, c]
+
+
 @inlined
 def times(a: Any, b: Any, c: Any, d: Any) -> Any:
     """(a + jb)(c + jd)."""
@@ -155,6 +173,23 @@ def score(change: Any, along: Any, energy: Any, samples: Any, norm: Any, inverse
     change[0] = (inverse[0, 0] * first + inverse[0, 1] * second) / (gain + 1e-30)
     change[1] = (inverse[1, 0] * first + inverse[1, 1] * second) / (gain + 1e-30)
     change[2] = gain
+
+
+@kernel(
+    writable(DOUBLE, 1),
+    readable(FLOAT, 2),
+    types.int64,
+    readable(FLOAT, 2),
+    DOUBLE,
+    DOUBLE,
+    readable(DOUBLE, 2),
+)
+def step(change: Any, rows: Any, first: Any, columns: Any, cfo: Any, norm: Any, inverse: Any) -> None:
+    """change: `score` of what `project` gives."""
+    along = np.empty((columns.shape[1] // 2, rows.shape[1]), np.float32)
+    energy = np.empty(rows.shape[1], np.float32)
+    project(along, energy, rows, first, columns, cfo)
+    score(change, along, energy, columns.shape[0], norm, inverse)
 
 
 @kernel(

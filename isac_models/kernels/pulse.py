@@ -38,10 +38,9 @@ def matched_filter(out: Any, samples: Any, taps: Any, first: Any, step: Any) -> 
             total[k] = 0
         for j in range(taps.shape[0]):
             tap = taps[j]
-            p = j % step
-            shift = j // step
+            late = phase[j % step, j // step : j // step + count]
             for k in range(count):
-                total[k] += tap * phase[p, shift + k]
+                total[k] += tap * late[k]
         for k in range(count):
             out[k, c] = total[k]
 
@@ -73,3 +72,22 @@ def shape(out: Any, symbols: Any, taps: Any, step: Any) -> None:
             tap = taps[j]
             for c in range(lanes):
                 out[k * step + j, c] += tap * symbols[k, c]
+
+
+@kernel(writable(FLOAT, 1), types.float64, types.float64, types.float64, types.float64)
+def root_raised_cosine(taps: Any, shift: Any, step: Any, rolloff: Any, norm: Any) -> None:
+    """taps[n] = norm · g((n - delay + shift) / step), delay the middle tap: see RootRaisedCosine.taps."""
+    delay = (taps.shape[0] - 1) // 2
+    b = rolloff
+    for n in range(taps.shape[0]):
+        t = (n - delay + shift) / step
+        if abs(t) < 1e-9:
+            g = 1 - b + 4 * b / np.pi
+        elif abs(abs(t) - 1 / (4 * b)) < 1e-9:
+            angle = np.pi / 4 / b
+            g = b / np.sqrt(2.0) * ((1 + 2 / np.pi) * np.sin(angle) + (1 - 2 / np.pi) * np.cos(angle))
+        else:
+            turn = np.pi * t
+            wave = np.sin(turn * (1 - b)) + 4 * b * t * np.cos(turn * (1 + b))
+            g = wave / (turn * (1 - (4 * b * t) ** 2))
+        taps[n] = norm * g

@@ -8,6 +8,6 @@ CORRECTIONS = ("calibration", "cfo", "pilots", "leakage")
 
 def preload() -> None:
     """Load the compiled kernels now: no stream waits for them, and processes made later inherit them."""
-    from isac_models.kernels import bursts, phase, preamble, pulse
+    from isac_models.kernels import bursts, phase, preamble, pulse, separation
 
-    _ = bursts, phase, preamble, pulse
+    _ = bursts, phase, preamble, pulse, separation

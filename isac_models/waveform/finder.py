@@ -65,9 +65,9 @@ class BurstFinder:
         self.width = layout.samples + 2 * MARGIN
         """Samples of a window."""
         self._waiting: list[FoundBurst] = []
-        self._store = np.zeros((channels, 0), np.complex64)
+        self._store = np.zeros((0, channels), np.complex64)  # the channels of a sample side by side
         self._low = 0  # where in the store the buffer begins
-        self._buffer = self._store[:, :0]
+        self._buffer = self._store[:0]
         self._holes: list[tuple[int, int]] = []  # ticks [from, to) that never came
         self._base: int | None = None  # tick of the buffer's first sample
         self._forget()
@@ -98,37 +98,38 @@ class BurstFinder:
         return [*waiting, burst]
 
     def _append(self, samples: Values, time: int) -> None:
-        end = None if self._base is None else self._base + self._buffer.shape[1]
+        end = None if self._base is None else self._base + len(self._buffer)
         if end is not None and not 0 <= time - end <= self.longest_gap:
             self.restarts += 1
             self._forget()
             self._base, self._holes, end = None, [], None
-            self._buffer = self._buffer[:, :0]
+            self._buffer = self._buffer[:0]
         if self._base is None or end is None:
             self._base = end = time
         if time > end:
             self.lost += time - end
             self._holes.append((end, time))
-        held, gap = self._buffer.shape[1], time - end
+        held, gap = len(self._buffer), time - end
         self._reserve(held + gap + samples.shape[1])
         low = self._low + held
-        self._store[:, low : low + gap] = 0
-        self._store[:, low + gap : low + gap + samples.shape[1]] = samples
-        self._buffer = self._store[:, self._low : low + gap + samples.shape[1]]
+        last = low + gap + samples.shape[1]
+        self._store[low : low + gap] = 0
+        self._store[low + gap : last] = samples.T
+        self._buffer = self._store[self._low : last]
 
     def _reserve(self, size: int) -> None:
         """Make room for `size` samples from the buffer's first on; what it holds moves only if it has to."""
-        held = self._buffer.shape[1]
+        held = len(self._buffer)
         if not held:
             self._low = 0
-        if self._low + size <= self._store.shape[1]:
+        if self._low + size <= len(self._store):
             return
         store = self._store
-        if 2 * size > store.shape[1]:
-            store = np.empty((self.channels, 4 * size), np.complex64)
-        store[:, :held] = self._buffer.copy() if store is self._store else self._buffer
+        if 2 * size > len(store):
+            store = np.empty((4 * size, self.channels), np.complex64)
+        store[:held] = self._buffer.copy() if store is self._store else self._buffer
         self._store, self._low = store, 0
-        self._buffer = store[:, :held]
+        self._buffer = store[:held]
 
     def _next(self) -> FoundBurst | None:
         """The next burst, if all of its samples are there."""
@@ -146,10 +147,10 @@ class BurstFinder:
         if first < self._base:  # its beginning was never received
             self._due += self._period * np.ceil((self._base - first) / self._period)
             first = round(self._due) - self._head
-        if first + self.width > self._base + self._buffer.shape[1]:
+        if first + self.width > self._base + len(self._buffer):
             self._slip += slip
             return None
-        window = self._buffer[:, first - self._base : first - self._base + self.width].copy()
+        window = self._buffer[first - self._base : first - self._base + self.width].copy().T
         lost = sum(max(0, min(b, first + self.width) - max(a, first)) for a, b in self._holes)
         sync = self._follow(window, Sync(self._due - first, self._cfo, 0.0, False))
         slip, self._slip = slip + self._slip, 0
@@ -191,9 +192,9 @@ class BurstFinder:
     def _acquire(self) -> bool:
         """Look for a preamble in all that is there; True once there is a burst clock."""
         need = self.format.slot + self.width
-        while self._base is not None and self._buffer.shape[1] >= need:
+        while self._base is not None and len(self._buffer) >= need:
             sync = synchronise(
-                self._buffer[:, :need],
+                self._buffer[:need].T,
                 self.format,
                 self.false_alarm,
                 self._head,
@@ -217,9 +218,9 @@ class BurstFinder:
         assert self._due is not None
         low = max(self._base, round(self._due) - self._head - self.format.slot // 2)
         need = self.format.slot + self.width
-        if low + need > self._base + self._buffer.shape[1]:
+        if low + need > self._base + len(self._buffer):
             return None
-        part = self._buffer[:, low - self._base : low - self._base + need]
+        part = self._buffer[low - self._base : low - self._base + need].T
         sync = self._trusted(
             synchronise(part, self.format, STRICT, self._head, self._head + self.format.slot)
         )
@@ -238,8 +239,8 @@ class BurstFinder:
     def _drop_before(self, tick: int) -> None:
         """Forget the samples before a tick."""
         assert self._base is not None
-        cut = min(max(tick - self._base, 0), self._buffer.shape[1])
-        self._buffer = self._buffer[:, cut:]
+        cut = min(max(tick - self._base, 0), len(self._buffer))
+        self._buffer = self._buffer[cut:]
         self._low += cut
         self._base += cut
         self._holes = [hole for hole in self._holes if hole[1] > self._base]
@@ -249,7 +250,7 @@ class BurstFinder:
         if self._base is None:
             return []
         bursts = self.push(
-            np.zeros((self.channels, self.width), np.complex64), self._base + self._buffer.shape[1]
+            np.zeros((self.channels, self.width), np.complex64), self._base + len(self._buffer)
         )
         bursts, self._waiting = bursts + self._waiting, []
         return bursts

@@ -38,8 +38,8 @@ def encode(number: int, flags: int = 0) -> Values:
         raise UserError(f"a burst number has 24 bits and its flags have 8, not {number} and {flags}")
     word = number.to_bytes(3, "big") + flags.to_bytes(1, "big")
     word += crc16(word).to_bytes(2, "big")
-    bits = np.unpackbits(np.frombuffer(word, np.uint8))
-    return np.tile(1.0 - 2.0 * bits, HEADER_REPEATS).astype(np.complex128)
+    bits = np.unpackbits(np.frombuffer(word * HEADER_REPEATS, np.uint8))
+    return (1.0 - 2.0 * bits).astype(np.complex128)
 
 
 def decode(symbols: Values, weights: Values) -> tuple[int, int] | None:

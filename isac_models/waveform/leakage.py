@@ -42,6 +42,13 @@ def _kernels() -> ModuleType:
     return bursts
 
 
+@cache
+def _separation() -> ModuleType:
+    from isac_models.kernels import separation
+
+    return separation
+
+
 @dataclass(frozen=True)
 class Separated:
     """Leakage and echo of one burst: their amplitudes (K,) per symbol, and delays in samples.
@@ -72,6 +79,7 @@ class LeakageEstimator:
         """Echo delays that are looked at, (D,)."""
         self._lags = np.arange(-HALF - 1, int(np.ceil(max_delay)) + HALF + 3)
         self._turns = np.stack([f(np.pi / HALF * self._lags) for f in (np.cos, np.sin)])
+        self._shape = self._turns, float(self._lags[0]), float(HALF)
         self._first = int(layout.header_at[0]) + EDGE
         """First symbol of the segment that is fitted; its last is the burst's."""
         self._taps = layout.pulse.taps().astype(np.float32)
@@ -86,7 +94,7 @@ class LeakageEstimator:
     def _weights(self, delays: Values) -> Values:
         """As `_weights_plain`, through the compiled kernel."""
         out = np.empty((delays.size, self._lags.size))
-        _kernels().weights(out, delays, self._turns, float(self._lags[0]), float(HALF))
+        _kernels().weights(out, delays, *self._shape)
         return out
 
     def _columns(self, fraction: float, delays: Values) -> Values:
@@ -131,7 +139,8 @@ class LeakageEstimator:
         given = window[:, first:last] @ rows.conj().T.astype(window.dtype)
         planes = np.stack([padded.real, padded.imag])
         inner = rows.conj() @ rows.T
-        return Correlations(given.astype(np.complex128), inner, planes, zero, start - np.floor(start))
+        products = np.stack([inner.real, inner.imag])
+        return Correlations(given.astype(np.complex128), products, planes, zero, start - np.floor(start))
 
     def _correlate(
         self, window: Values, start: float, symbols: Values, span: tuple[int, int]
@@ -147,9 +156,7 @@ class LeakageEstimator:
         _kernels().correlate(given, rows, planes, *span, at)
         products = np.empty((2, count, count))
         _kernels().inner(products, planes, *span, at)
-        inner = products[0] + 1j * products[1]
-        found = given.view(np.complex64).astype(np.complex128).T
-        return Correlations(found, inner, planes, zero, start - np.floor(start))
+        return Correlations(given.view(np.complex64).T, products, planes, zero, start - np.floor(start))
 
     def profile(self, found: Correlations, before: Values | float = 0.0) -> Values:
         """Energy that an echo at each delay of the grid explains beside the leakage, all channels: (D,).
@@ -157,6 +164,14 @@ class LeakageEstimator:
         Delays count from the leakage, whose place is told best where the echo is known: `before` is the sum
         of earlier bursts' profiles.
         """
+        if not found.compiled:
+            return self._profile_plain(found, before)
+        energy, earlier = np.empty(self.grid.size), np.full(self.grid.size, before)
+        _separation().profile(energy, earlier, *found.arguments, self.grid, *self._shape, CLOSE)
+        return energy
+
+    def _profile_plain(self, found: Correlations, before: Values | float = 0.0) -> Values:
+        """As `profile`, step by step."""
         rough = self._profile(found, 0.0)
         early = self._early(found, self.peak(before + rough))
         return rough if abs(early) < CLOSE else self._profile(found, early)
@@ -179,7 +194,7 @@ class LeakageEstimator:
         left, middle, right = profile[best - 1 : best + 2]
         bend = left - 2 * middle + right
         shift = 0.5 * (left - right) / bend if bend < 0 else 0.0
-        return float(grid[best] + np.clip(shift, -0.5, 0.5) * STEP)
+        return float(grid[best] + min(max(shift, -0.5), 0.5) * STEP)
 
     def _early(self, found: Correlations, delay: float) -> float:
         """By how much the leakage is earlier than the start that was given, the echo at `delay`."""
@@ -193,6 +208,17 @@ class LeakageEstimator:
 
     def separate(self, found: Correlations, delay: float, length: int) -> Separated:
         """Leakage and echo with the echo at `delay`; the leakage's own delay is corrected first."""
+        if not found.compiled:
+            return self._separate_plain(found, delay, length)
+        amplitudes = np.empty((2, len(found.given)), np.complex128)
+        weights, told = np.empty((2, self._lags.size)), np.empty(2)
+        _separation().separate(amplitudes, weights, told, *found.arguments, delay, *self._shape)
+        early, variance = told.tolist()
+        waveform = self._delayed(found, weights[0], length)
+        return Separated(amplitudes[0], amplitudes[1], early, delay, waveform, variance)
+
+    def _separate_plain(self, found: Correlations, delay: float, length: int) -> Separated:
+        """As `separate`, step by step."""
         at, early = found.fraction, self._early(found, delay)
         two = self._weights(at - early + np.array([0.0, delay]))
         coefficients, inverse = _fit(found, two)
@@ -222,22 +248,37 @@ def remove(y: Values, one: Separated) -> Values:
 
 @dataclass(frozen=True)
 class Correlations:
-    """⟨y, s(·-lag)⟩ (K, lags), ⟨s(·-lag), s(·-lag')⟩ (lags, lags), and s itself with room around it.
+    """given: ⟨y, s(·-lag)⟩ (K, lags); products: ⟨s(·-lag), s(·-lag')⟩ (2, lags, lags), real and imaginary.
 
-    planes: real and imaginary part of s, (2, n), sample 0 of the window at
+    planes: real and imaginary part of s with room around it, (2, n), sample 0 of the window at
     `zero`. s stands at whole samples, the start that was given `fraction` of one later.
     """
 
     given: Values
-    inner: Values
+    products: Values
     planes: Values
     zero: int
     fraction: float
 
+    @property
+    def compiled(self) -> bool:
+        """Whether the kernels made this, and take it."""
+        return self.given.dtype == np.complex64
+
+    @property
+    def arguments(self) -> tuple[Values, Values, float]:
+        """given, products and fraction as the kernels take them."""
+        return self.given.T.view(np.float32), self.products, self.fraction
+
+    @property
+    def inner(self) -> Values:
+        """⟨s(·-lag), s(·-lag')⟩, (lags, lags) complex128."""
+        return np.asarray(self.products[0] + 1j * self.products[1])
+
 
 def _combined(columns: Values, given: Values) -> Values:
     """columns (c, lags), real, of given (K, lags): (c, K)."""
-    rows = np.ascontiguousarray(given.T).view(np.float64)
+    rows = np.ascontiguousarray(given.T, np.complex128).view(np.float64)
     return np.asarray((columns @ rows).view(np.complex128))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from math import floor
 from types import ModuleType
 from typing import Any
 
@@ -67,6 +68,12 @@ class RootRaisedCosine:
             g[edge] = b / np.sqrt(2) * ((1 + 2 / np.pi) * np.sin(angle) + (1 - 2 / np.pi) * np.cos(angle))
         return np.asarray(self._norm * g)
 
+    def _single_taps(self, shift: float) -> Values:
+        """As `taps`, in single precision and through the compiled kernel."""
+        out = np.empty(self._places.size, np.float32)
+        _kernels().root_raised_cosine(out, shift, self.samples_per_symbol, self.rolloff, self._norm)
+        return out
+
     def shape(self, symbols: Values) -> Values:
         """Σ_k s_k g(t - kT): symbols (..., S) to samples (..., (S-1) O + 2 delay + 1), 0 at `delay`.
 
@@ -90,18 +97,19 @@ class RootRaisedCosine:
         `start` is in samples and may be a fraction: the filter g(t - start) does both at once. Samples
         outside the array count as zero. complex64 runs through the compiled kernel.
         """
-        whole = int(np.floor(start))
-        taps = self.taps(-(start - whole))  # g is even: Σ_n y[n] g(n - start)
+        whole = floor(start)
+        shift = whole - start  # g is even: Σ_n y[n] g(n - start)
         first = whole - self.delay
         if samples.dtype == np.complex64 and samples.size:
             rows, lead = _lanes(samples)
             out = np.empty((count, rows.shape[1]), np.float32)
             wide = rows.shape[1] % WIDE == 0
             apply = _kernels().matched_filter_wide if wide else _kernels().matched_filter
-            apply(out, rows, taps.astype(np.float32), first, self.samples_per_symbol)
+            apply(out, rows, self._single_taps(shift), first, self.samples_per_symbol)
             return _channels(out, lead)
         from scipy.signal import upfirdn
 
+        taps = self.taps(shift)
         last = whole + (count - 1) * self.samples_per_symbol + self.delay + 1
         low, high = max(first, 0), min(last, samples.shape[-1])
         if low >= high:

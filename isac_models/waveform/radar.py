@@ -79,6 +79,8 @@ class RadarReceiver:
         self._equalise = (1 / np.asarray(gains, np.complex128)).astype(np.complex64)[:, None]
         self._response = ResponseEstimator(layout) if response else None
         self._estimator = LeakageEstimator(layout, max_delay)
+        self._known = np.zeros(layout.symbols, np.complex128)
+        self._known[layout.preamble_at], self._known[layout.phase_at] = layout.preamble, layout.phase_pilots
         self._profile = np.zeros(self._estimator.grid.size)
         self._noise: float | None = None
         self._heard = self._measured = 0
@@ -99,9 +101,8 @@ class RadarReceiver:
             )
         y = self._equalised(window, cfo, start)
         noise = self._listen(y, start)
-        stream = np.zeros(form.symbols, np.complex128)
-        stream[form.preamble_at], stream[form.header_at] = form.preamble, header
-        stream[form.payload_at], stream[form.phase_at] = symbols, form.phase_pilots
+        stream = self._known.copy()
+        stream[form.header_at], stream[form.payload_at] = header, symbols
         found = self._estimator.correlate(y, start, stream)
         self._profile *= FORGET
         self._profile += self._estimator.profile(found, self._profile)

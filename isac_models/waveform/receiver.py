@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from math import ceil, floor, sqrt
 from types import ModuleType
 from typing import Any
 
@@ -117,12 +118,24 @@ def _bend(places: Values, at: Values) -> Values:
 
 def silent(form: BurstFormat, start: float, length: int) -> Values:
     """Samples of a window of `length` that lie in the guard before or behind a burst: (n,) indices."""
+    return np.concatenate([np.arange(low, high) for low, high in _silences(form, start, length)])
+
+
+def _silences(form: BurstFormat, start: float, length: int) -> list[tuple[int, int]]:
+    """First sample, and the one behind the last, of the guard before a burst and of that behind it."""
     tail = form.pulse.delay + MARGIN
     end = (form.symbols - 1) * form.samples_per_symbol
     before = (start - form.slot + end + tail, start - tail)
     behind = (start + end + tail, start + form.slot - tail)
-    spans = (np.arange(max(int(np.ceil(a)), 0), min(int(np.floor(b)), length)) for a, b in (before, behind))
-    return np.concatenate(list(spans))
+    spans = ((max(ceil(a), 0), min(floor(b), length)) for a, b in (before, behind))
+    return [(low, max(low, high)) for low, high in spans]
+
+
+def silence(form: BurstFormat, window: Values, start: float) -> tuple[int, float]:
+    """How many samples of a window (L,) lie in the guards, and their mean power, 0 of none."""
+    parts = [window[low:high] for low, high in _silences(form, start, window.size)]
+    count = sum(part.size for part in parts)
+    return count, sum(float(np.vdot(part, part).real) for part in parts) / max(count, 1)
 
 
 @dataclass(frozen=True)
@@ -133,13 +146,19 @@ class _Phasor:
     delta: float = 0.0
     curve: float = 0.0
 
-    def turn(self, at: Values) -> Values:
-        """e^{j2π(δk + γk²/2)} at the places `at`."""
+    def turn_plain(self, at: Values) -> Values:
+        """As `turn`, in NumPy."""
         return np.asarray(np.exp(2j * np.pi * at * (self.delta + self.curve * at / 2)))
+
+    def turn(self, at: Values, gain: complex = 1.0) -> Values:
+        """gain e^{j2π(δk + γk²/2)} at the places `at` (n,)."""
+        out = np.empty((at.size, 2))
+        _kernels().channel(out, at.astype(np.float64), gain.real, gain.imag, self.delta, self.curve)
+        return out.view(np.complex128)[:, 0]
 
     def at(self, at: Values) -> Values:
         """The channel at the places `at`."""
-        return np.asarray(self.gain * self.turn(at))
+        return self.turn(at, self.gain)
 
 
 class _Fitter:
@@ -158,12 +177,13 @@ class _Fitter:
 
     def fit(self, values: Values) -> _Phasor:
         """From v_i = y_i / x_i at the places, (n,): δ of the grid, Fisher scoring of δ, then of δ and γ."""
-        parts = np.ascontiguousarray(values, np.complex128).view(np.float64).reshape(-1, 2)
+        parts = np.asarray(values, np.complex128).view(np.float64).reshape(-1, 2)
         coarse = np.empty(self.grid.size)
         _kernels().power(coarse, parts, self._planes)
-        found = np.array([0, 0, self.grid[np.argmax(coarse)], 0])
+        found = np.array([0, 0, self.grid[coarse.argmax()], 0])
         _kernels().fit(found, parts, self._at, *self.steps, self.bend, SIGNIFICANT, SCORINGS)
-        return _Phasor(complex(found[0], found[1]), float(found[2]), float(found[3]))
+        real, imaginary, delta, curve = found.tolist()
+        return _Phasor(complex(real, imaginary), delta, curve)
 
     def fit_plain(self, values: Values) -> _Phasor:
         """As `fit`, step by step."""
@@ -181,13 +201,13 @@ class _Fitter:
 
     def _errors(self, values: Values, coefficients: Values) -> tuple[complex, Values]:
         """κ, and the phase errors Im(v_i κ*)/|κ|² that are left."""
-        turned = values * _Phasor(1, *coefficients.tolist()).turn(self.places).conj()
+        turned = values * _Phasor(1, *coefficients.tolist()).turn_plain(self.places).conj()
         gain = complex(turned.mean())
         return gain, np.imag(turned * np.conj(gain)) / max(abs(gain) ** 2, 1e-30)
 
     def _straight(self, values: Values, gain: complex, coefficients: Values, angle: Values) -> bool:
         """Whether the curvature is no more than noise: its square over its variance is χ² of one degree."""
-        turned = values * _Phasor(1, *coefficients.tolist()).turn(self.places).conj()
+        turned = values * _Phasor(1, *coefficients.tolist()).turn_plain(self.places).conj()
         error = np.mean(np.abs(turned - gain) ** 2)
         return bool((self.bend @ angle) ** 2 * 2 * abs(gain) ** 2 <= SIGNIFICANT * error)
 
@@ -204,6 +224,12 @@ class BurstReceiver:
         self.cfo_correction = cfo_correction
         self.phase_tracking = phase_tracking
         self._fitters = {header: _Fitter(form, header) for header in (False, True)}
+        self._places = known_places(form)
+        """Of all known symbols; those of the header come last."""
+        self._before = form.preamble.size + form.phase_pilots.size
+        """How many of them stand outside the header."""
+        self._undo = 1 / np.concatenate([form.preamble, form.phase_pilots])
+        self._matched = form.orthogonal.conj() * (form.antennas / form.orthogonal.shape[1])
 
     def receive(self, window: Values, sync: Sync, noise: float | None = None) -> CommBurst:
         """The burst at `sync` in the window (L,) complex64; `noise`: power per sample, measured if None.
@@ -223,23 +249,24 @@ class BurstReceiver:
         cfo = sync.cfo if self.cfo_correction else 0.0
         y = form.pulse.sample(self._turned(window, cfo, sync.start), sync.start, form.symbols)
 
-        values = np.concatenate([y[form.preamble_at] / form.preamble, y[form.phase_at] / form.phase_pilots])
+        known = y[self._places]
+        values = known[: self._before] * self._undo
         phasor = self._track(values, False)
-        at = form.header_at
-        header = headers.decode(y[at], phasor.at(at))
-        if header is not None:
-            values = np.concatenate([values, y[at] / headers.encode(*header)])
+        received = known[self._before :]
+        header = headers.decode(received, phasor.at(form.header_at))
+        if header is not None:  # its symbols are their own inverse
+            values = np.concatenate([values, received * headers.encode(*header)])
             phasor = self._track(values, True)
 
         if noise is None:
             noise = self._noise(window, sync.start, values, phasor)
-        scale = 1 / np.sqrt(noise)
-        payload, csi = scale * y[form.payload_at], scale * phasor.at(form.payload_at)
-        pilots = y[form.orthogonal_at] * phasor.turn(form.orthogonal_at).conj()
-        channel = scale * (form.orthogonal.conj() @ pilots) * form.antennas / pilots.size
+        scale = 1 / sqrt(noise)
+        payload, csi = scale * y[form.payload_at], phasor.turn(form.payload_at, scale * phasor.gain)
+        pilots = y[form.orthogonal_at] * phasor.turn(form.orthogonal_at, scale).conj()
+        channel = self._matched @ pilots
         middle = phasor.delta + phasor.curve * form.symbols / 2
         return CommBurst(
-            payload=payload.astype(np.complex64),
+            payload=payload.astype(np.complex64, copy=False),
             csi=csi.astype(np.complex64),
             channel=channel.astype(np.complex64),
             header=header,
@@ -267,10 +294,8 @@ class BurstReceiver:
 
     def _noise(self, window: Values, start: float, values: Values, phasor: _Phasor) -> float:
         """Power per sample in the guard, or that of the residual of the known symbols."""
-        quiet = window[silent(self.form, start, window.size)]
-        if quiet.size >= LEAST_SILENCE:
-            power = float(np.mean(quiet.real.astype(np.float64) ** 2 + quiet.imag.astype(np.float64) ** 2))
-        else:
+        count, power = silence(self.form, window, start)
+        if count < LEAST_SILENCE:
             longer = values.size == self._fitters[True].places.size
             power = float(np.mean(np.abs(values - phasor.at(self._fitters[longer].places)) ** 2))
         return max(power, float(np.finfo(np.float32).tiny))

@@ -177,10 +177,12 @@ def _checked(window: Values, low: int = 0, high: int | None = None) -> Values:
 
     What is silent stays zero. The channels lie side by side in memory, as the kernels take them.
     """
-    samples = np.ascontiguousarray(window, np.complex64).view(np.float32)
+    beside = window.dtype == np.complex64 and window.T.flags.c_contiguous
+    samples = np.ascontiguousarray(window.T if beside else window, np.complex64).view(np.float32)
     count = len(range(*slice(low, high).indices(window.shape[1])))
     rows, power = np.empty((count, 2 * len(window)), np.float32), np.empty(len(window))
-    _kernels().level(rows, power, samples, low)
+    apply = _kernels().level_rows if beside else _kernels().level
+    apply(rows, power, samples, low)
     finite = np.isfinite(power.sum()) and (count == window.shape[1] or np.isfinite(samples.sum()))
     if not finite:
         raise UserError("the window contains values that are not finite numbers; look at the radio's samples")
@@ -261,11 +263,8 @@ def _step_plain(y: Values, template: _Template, first: int, cfo: float) -> tuple
 
 def _step(y: Values, template: _Template, first: int, cfo: float) -> tuple[float, float, float]:
     """As `_step_plain`, through the compiled kernels."""
-    n, k = template.columns.shape
-    along = np.empty((k, 2 * len(y)), np.float32)
-    energy, change = np.empty(2 * len(y), np.float32), np.empty(3)
-    _kernels().project(along, energy, _rows(y), first, template.columns.view(np.float32), cfo)
-    _kernels().score(change, along, energy, n, template.energy, template.inverse)
+    change, columns = np.empty(3), template.columns.view(np.float32)
+    _kernels().step(change, _rows(y), first, columns, cfo, template.energy, template.inverse)
     late, turn, gain = change.tolist()
     return late, turn, gain
 
@@ -365,7 +364,7 @@ def refine(window: Values, form: BurstFormat, sync: Sync, false_alarm: float = 1
     Without detection the prediction is returned with detected=False.
     """
     _shaped(window)
-    expected = int(np.round(sync.start))
+    expected = round(sync.start)
     low, high = _limits(window, form, expected - reach, expected + reach)
     first = max(low - form.pulse.delay - ROOM, 0)
     y = _checked(window, first, high + form.preamble.size * form.samples_per_symbol + ROOM)

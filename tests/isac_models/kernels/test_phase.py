@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isac_models.waveform.burst_format import BurstFormat
-from isac_models.waveform.receiver import _Fitter
+from isac_models.waveform.receiver import _Fitter, _Phasor
 
 FORM = BurstFormat()
 
@@ -30,3 +30,10 @@ def test_both_forms_find_the_same(header: bool, curve: float, noise: float) -> N
 def test_silence_has_no_channel() -> None:
     found = _Fitter(FORM, True).fit(np.zeros(_Fitter(FORM, True).places.size))
     assert (found.gain, found.curve) == (0, 0)
+
+
+def test_the_channel_between_the_known_symbols_is_that_of_the_plain_form() -> None:
+    phasor = _Phasor(0.7 - 2j, -1.9e-3, 2e-5)
+    at = np.arange(3, 900, 7)
+    assert np.allclose(phasor.turn(at), phasor.turn_plain(at), rtol=0, atol=1e-12)
+    assert np.allclose(phasor.at(at), (0.7 - 2j) * phasor.turn_plain(at), rtol=0, atol=1e-12)

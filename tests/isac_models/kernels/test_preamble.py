@@ -60,3 +60,14 @@ def test_a_step_of_scoring_and_the_periodogram_are_those_of_the_plain_form(chann
         assert forms._turn(y, template, first, cfo, offsets) == forms._turn_plain(
             y, template, first, cfo, offsets
         )
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_a_window_whose_channels_lie_side_by_side_is_made_level_alike(channels: int) -> None:
+    window = samples(channels) * np.float32(3e-3)
+    window[0] = 0
+    rows, power = np.empty((2, 100, 2 * channels), np.float32), np.empty((2, channels))
+    preamble.level(rows[0], power[0], np.ascontiguousarray(window).view(np.float32), 40)
+    preamble.level_rows(rows[1], power[1], np.ascontiguousarray(window.T).view(np.float32), 40)
+    assert np.allclose(power[1], power[0], rtol=1e-6)
+    assert np.allclose(rows[1], rows[0], rtol=1e-6)

@@ -10,6 +10,7 @@ import pytest
 from scipy.signal import upfirdn
 
 from isac_models.kernels import pulse
+from isac_models.waveform.pulse import RootRaisedCosine
 
 Values = np.ndarray[Any, Any]
 RESOLUTION = float(np.finfo(np.float32).eps)
@@ -94,3 +95,11 @@ def test_where_a_burst_lies_in_the_window_changes_no_bit() -> None:
     given, h = drawn(10, 90, 32), drawn(11, 41)
     moved = np.pad(given, ((13, 0), (0, 0)))
     assert np.array_equal(filtered(given, h, -5, 2, 40), filtered(moved, h, 8, 2, 40))
+
+
+@pytest.mark.parametrize("rolloff", [0.25, 0.35, 1.0])
+def test_the_taps_of_a_root_raised_cosine_are_those_of_the_plain_form(rolloff: float) -> None:
+    form = RootRaisedCosine(2, rolloff, 10)
+    # 0 and 1 / (2 rolloff) samples are where numerator and denominator vanish.
+    for shift in (0.0, -0.37, 0.999, 1 / (2 * rolloff) % 1, 1e-10):
+        assert np.allclose(form._single_taps(shift), form.taps(shift), rtol=0, atol=1e-7)

@@ -12,7 +12,7 @@ from isac_models.constellation import Constellation
 from isac_models.errors import UserError
 from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.header import encode
-from isac_models.waveform.receiver import BurstReceiver, estimation_loss, known_places, silent
+from isac_models.waveform.receiver import BurstReceiver, estimation_loss, known_places, silence, silent
 from isac_models.waveform.synchronise import Sync, synchronise
 from tests.isac_models.waveform.scene import Values, noise, sampled, scalar_stream, steering
 
@@ -248,3 +248,14 @@ def test_what_cannot_be_received_is_refused_in_one_line() -> None:
     for power in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(UserError, match="above 0"):
             receiver.receive(np.zeros(LENGTH, np.complex64), sync, noise=power)
+
+
+def test_the_silence_of_a_window_is_the_mean_power_of_its_silent_samples() -> None:
+    window = noise(np.random.default_rng(3), 3000)
+    for start in (280.0, 20.3, 1900.6):
+        count, power = silence(FORM, window, start)
+        quiet = window[silent(FORM, start, window.size)]
+        assert count == quiet.size
+        assert power == pytest.approx(np.mean(np.abs(quiet) ** 2), rel=1e-5)
+    assert silence(FORM, window[:100], 90.0)[0] == silent(FORM, 90.0, 100).size
+    assert silence(FORM, window[:10], 5000.0) == (0, 0.0)

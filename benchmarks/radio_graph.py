@@ -192,7 +192,7 @@ def chain(
     radar = blocks.BurstSynchroniser(layout, k + 1, (0, k), name="radar_synchroniser")
     receiver = blocks.BurstReceiver(layout, user.width, scenario.noise_power)
     reference = blocks.BurstReference(layout)
-    echoes = blocks.RadarReceiver(scenario, layout, radar.width, sent["beam"], recording.calibration)
+    echoes = blocks.RadarReceiver(scenario, layout, radar.width, recording.calibration)
     demodulator, detector = blocks.Demodulator(scenario), blocks.Detector(scenario)
     known = zip(sent["present"].tolist(), sent["angle"].tolist(), strict=True)
     truth = dict(zip(sent["time"].tolist(), known, strict=True))

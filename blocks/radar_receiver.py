@@ -46,7 +46,6 @@ class RadarReceiver(Block):
         scenario: Scenario,
         layout: BurstFormat,
         width: int,
-        beam: np.ndarray,
         calibration: Calibration | None = None,
         leakage_removal: bool = True,
         offset: float = 0.0,
@@ -56,11 +55,10 @@ class RadarReceiver(Block):
         preload()
         self.scenario, self.format, self._offset = scenario, layout, offset
         self.dimensions = {"width": width}
-        self.beam, self.calibration = beam, calibration
+        self.calibration = calibration
         self._receiver = partial(
-            radar.RadarReceiver, layout, beam, calibration, leakage_removal, noise_power=scenario.noise_power
+            radar.RadarReceiver, layout, calibration, leakage_removal, noise_power=scenario.noise_power
         )
-        self._receiver()  # refuses now what it would refuse later
 
     def start(self) -> None:
         """Know neither noise nor delay."""

@@ -46,7 +46,6 @@ class SensingResponse(Block):
         scenario: Scenario,
         layout: BurstFormat,
         width: int,
-        beam: np.ndarray,
         calibration: Calibration | None = None,
         offset: float = 0.0,
         name: str | None = None,
@@ -56,9 +55,8 @@ class SensingResponse(Block):
         self.scenario, self.format, self._offset = scenario, layout, offset
         self.dimensions = {"width": width}
         self._receiver = partial(
-            radar.RadarReceiver, layout, beam, calibration, noise_power=scenario.noise_power, response=True
+            radar.RadarReceiver, layout, calibration, noise_power=scenario.noise_power, response=True
         )
-        self._receiver()  # refuses now what it would refuse later
 
     def start(self) -> None:
         """Know neither leakage, noise nor delay."""

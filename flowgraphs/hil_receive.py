@@ -25,7 +25,6 @@ class Reception:
 
     scenario: Scenario
     layout: BurstFormat
-    beam: Any
     calibration: Calibration | None
     without: Collection[str]
     demodulator: Any
@@ -47,7 +46,7 @@ class Reception:
         )
         reference = blocks.BurstReference(layout)
         echoes = blocks.RadarReceiver(
-            scenario, layout, radar.width, self.beam, self.calibration, "leakage" not in without
+            scenario, layout, radar.width, self.calibration, "leakage" not in without
         )
         graph.connect(samples, user, receiver, reference, self.demodulator)
         graph.connect(self.demodulator, blocks.CommunicationMetrics(scenario))

@@ -51,7 +51,6 @@ def build(options: argparse.Namespace, player: RadioPlayer) -> tuple[Flowgraph, 
     reception = Reception(
         scenario,
         layout,
-        run.beam,
         calibration,
         without,
         demodulator,

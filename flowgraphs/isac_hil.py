@@ -48,7 +48,6 @@ def build(options: argparse.Namespace, bench: Any, design: Any) -> Flowgraph:
     reception = Reception(
         scenario,
         layout,
-        precoder.beam,
         calibration,
         options.without,
         design.demodulator,

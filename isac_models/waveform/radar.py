@@ -52,7 +52,7 @@ class RadarBurst:
 
 
 class RadarReceiver:
-    """Receives bursts of one format and beam v (K,), one after the other.
+    """Receives bursts of one format, sent through one beam, one after the other.
 
     Leakage is told from the echo by its delay, at least one sample earlier (`LeakageEstimator`). The echo's
     delay is the place where the bursts so far, this one included, have most energy beside the leakage: the
@@ -64,16 +64,13 @@ class RadarReceiver:
     def __init__(
         self,
         layout: BurstFormat,
-        beam: Values,
         calibration: Calibration | None = None,
         leakage_removal: bool = True,
         max_delay: float = 12.0,
         noise_power: float = 1.0,
         response: bool = False,
     ) -> None:
-        if np.shape(beam) != (layout.antennas,):
-            raise UserError(f"a beam of {layout.antennas} weights is needed, not of shape {np.shape(beam)}")
-        self.format, self.beam = layout, np.asarray(beam, np.complex128)
+        self.format = layout
         self.leakage_removal, self.max_delay, self._noise_power = leakage_removal, max_delay, noise_power
         gains = np.ones(layout.antennas) if calibration is None else calibration.receive
         self._equalise = (1 / np.asarray(gains, np.complex128)).astype(np.complex64)[:, None]

@@ -62,7 +62,7 @@ def setting(count: int) -> tuple[Arrays, list[SentBurst]]:
 def started(bursts: list[SentBurst], **options: Any) -> RadarReceiver:
     """The block, told what was sent."""
     calibration = Calibration(np.ones(16), scene().receive, 0.0, 0.0)  # type: ignore[arg-type]
-    block = RadarReceiver(SCENARIO, FORM, scene().length, BEAM, calibration, **options)
+    block = RadarReceiver(SCENARIO, FORM, scene().length, calibration, **options)
     block.start()
     for burst in bursts:
         block.deliver("sent", burst.to_dict())
@@ -95,7 +95,7 @@ def test_the_block_is_the_receiver_of_the_model_burst_after_burst() -> None:
     given, bursts = setting(3)
     out = started(bursts).work(**given)
     calibration = Calibration(np.ones(16), scene().receive, 0.0, 0.0)  # type: ignore[arg-type]
-    plain = radar.RadarReceiver(FORM, BEAM, calibration, noise_power=0.5)
+    plain = radar.RadarReceiver(FORM, calibration, noise_power=0.5)
     for b, burst in enumerate(bursts):
         one = plain.receive(given["window"][b], HEAD + 0.3, 2e-4, burst.symbol, HEADER)
         assert np.array_equal(out["echo"][256 * b : 256 * (b + 1)], one.echo)
@@ -172,4 +172,4 @@ def test_no_bursts_give_nothing() -> None:
 
 
 def test_before_a_run_there_is_nothing_to_report() -> None:
-    assert RadarReceiver(SCENARIO, FORM, 1319, BEAM).result() == {}
+    assert RadarReceiver(SCENARIO, FORM, 1319).result() == {}

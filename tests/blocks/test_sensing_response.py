@@ -10,14 +10,14 @@ from blocks import SensingResponse
 from isac_models.waveform import radar
 from isac_models.waveform.calibration_vectors import Calibration
 from isac_models.waveform.sent import END, SentBurst
-from tests.blocks.test_radar_receiver import BEAM, FORM, SCENARIO, scene, setting
+from tests.blocks.test_radar_receiver import FORM, SCENARIO, scene, setting
 from tests.isac_models.waveform.array_scene import HEAD, HEADER
 
 
 def started(bursts: list[SentBurst]) -> SensingResponse:
     """The block, told what was sent."""
     calibration = Calibration(np.ones(16), scene().receive, 0.0, 0.0)  # type: ignore[arg-type]
-    block = SensingResponse(SCENARIO, FORM, scene().length, BEAM, calibration)
+    block = SensingResponse(SCENARIO, FORM, scene().length, calibration)
     block.start()
     for burst in bursts:
         block.deliver("sent", burst.to_dict())
@@ -36,7 +36,7 @@ def test_every_burst_gives_the_response_of_the_model_with_the_time_at_which_it_w
     assert out["response"].dtype == np.complex64
     assert out["transmit_time"].tolist() == [burst.time for burst in bursts]
     calibration = Calibration(np.ones(16), scene().receive, 0.0, 0.0)  # type: ignore[arg-type]
-    plain = radar.RadarReceiver(FORM, BEAM, calibration, noise_power=0.5, response=True)
+    plain = radar.RadarReceiver(FORM, calibration, noise_power=0.5, response=True)
     for b, burst in enumerate(bursts):
         one = plain.receive(given["window"][b], HEAD + 0.3, 2e-4, burst.symbol, HEADER)
         assert one.response is not None

@@ -21,7 +21,7 @@ def test_the_response_is_that_of_the_target_although_the_pilots_leak_forty_decib
 
     def extend(bench: Bench, graph: Any, scenario: Any) -> None:
         echoes, radar = graph.blocks["radar_receiver"], graph.blocks["radar_synchroniser"]
-        response = SensingResponse(scenario, bench.layout, radar.width, echoes.beam, echoes.calibration)
+        response = SensingResponse(scenario, bench.layout, radar.width, echoes.calibration)
         graph.connect(radar, response, sensed)
         graph.message(graph.blocks["radio_transmit"], "sent", response)
         graph.message(graph.blocks["radio_receive"], "unsent", response)

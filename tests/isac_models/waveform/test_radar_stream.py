@@ -8,7 +8,7 @@ import numpy as np
 
 from isac_models.waveform.radar import RadarReceiver
 from isac_models.waveform.radar_stream import RadarStream
-from tests.blocks.test_radar_receiver import BEAM, ECHO, FORM, SLOT, setting
+from tests.blocks.test_radar_receiver import ECHO, FORM, SLOT, setting
 from tests.isac_models.waveform.array_scene import HEAD, HEADER
 
 
@@ -26,11 +26,11 @@ def told(bursts: list[Any]) -> Any:
 def test_bursts_come_with_their_ticks_and_everything_else_is_counted() -> None:
     given, bursts = setting(5)
     given["lost"][3] = 1
-    stream = RadarStream(FORM, RadarReceiver(FORM, BEAM))
+    stream = RadarStream(FORM, RadarReceiver(FORM))
     heard = told([bursts[0], bursts[1], bursts[3], bursts[4]])  # slot 4 stayed silent
     found = list(stream.bursts(**given, messages=heard))
     assert [tick for tick, _ in found] == [(2 + b) * SLOT for b in (0, 1, 4)]
-    plain = RadarReceiver(FORM, BEAM)
+    plain = RadarReceiver(FORM)
     for (_, one), b in zip(found, (0, 1, 4), strict=True):
         same = plain.receive(given["window"][b], HEAD + 0.3, 2e-4, bursts[b].symbol, HEADER)
         assert np.array_equal(one.echo, same.echo)
@@ -44,13 +44,13 @@ def test_behind_a_slip_the_number_in_the_leakage_says_which_burst_it_is() -> Non
     given, bursts = setting(3)  # all of them carry number 5
     given["time"] += 700  # nobody has told of 700 samples more
     given["slip"][0] = 1
-    stream = RadarStream(FORM, RadarReceiver(FORM, BEAM))
+    stream = RadarStream(FORM, RadarReceiver(FORM))
     found = list(stream.bursts(**given, messages=told(bursts[:1])))
     assert [tick for tick, _ in found] == [bursts[0].time]
 
 
 def test_before_the_first_burst_nothing_is_known() -> None:
-    assert RadarStream(FORM, RadarReceiver(FORM, BEAM)).result() == {
+    assert RadarStream(FORM, RadarReceiver(FORM)).result() == {
         "bursts": 0,
         "empty_windows": 0,
         "bursts_left_out": 0,

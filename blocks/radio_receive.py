@@ -98,6 +98,8 @@ class RadioReceive(Source):
                 over = self._ended and self._most is None and self._next is not None
                 if over and isinstance(error, RadioTimeout):
                     self._end_early(error)
+                    if self._trouble is not None:
+                        raise self._trouble from error
                     return None
                 if self._trouble is not None:
                     error.add_note(f"and then: {self._trouble}")
@@ -111,7 +113,7 @@ class RadioReceive(Source):
         while self._announced:
             self._mark(self._announced.popleft(), self._last)
         self._emit_marks()
-        self._failed = str(error) if self._trouble is None else f"{error}; {self._trouble}"
+        self._failed = str(error)
 
     def _await(self) -> None:
         """Hear what was sent; wait for it where nothing else is left to receive.
@@ -238,8 +240,12 @@ class RadioReceive(Source):
         self.radio.rx.stop()
 
     def result(self) -> dict[str, Any]:
-        """Samples received a channel, gaps and samples lost in them, and the radio's events by kind."""
+        """Samples received a channel, gaps and samples lost in them, and the radio's events by kind.
+
+        trouble: what went wrong beside the last samples, where the graph was told to stop behind them.
+        """
         if not hasattr(self, "_events"):
             return {}
         counts = {"samples": self._samples, "gaps": self._gaps, "lost_samples": self._lost}
-        return {**counts, "events": dict(self._events), "ended_early": self._failed}
+        trouble = None if self._trouble is None else str(self._trouble)
+        return {**counts, "events": dict(self._events), "ended_early": self._failed, "trouble": trouble}

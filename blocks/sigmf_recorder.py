@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,10 +41,10 @@ class SigmfRecorder(Block):
     `result` say how many were left out.
 
     `sample_rate` in samples/s, `frequency` in Hz, `hardware` and `description` as people read them, `about`
-    what else is to be known of the run, `radio` what receiving the samples again takes (`RecordedRun`). The
-    recording appears when the stream has ended; a run that
-    ends early leaves nothing of its own, and what was there before. With `keep` it leaves what had come until
-    then, marked `isac:interrupted`: what a radio has received does not come again.
+    what else is to be known of the run, `radio` what receiving the samples again takes (`RecordedRun`),
+    `closing` gives global fields that are known at the end only. The recording appears when the stream has
+    ended; a run that ends early leaves nothing of its own, and what was there before. With `keep` it leaves
+    what had come until then, marked `isac:interrupted`: what a radio has received does not come again.
 
     consumes: `field` as `signal` says, the fields of `truth` and `decisions`, and `ticks` (n,) int64
 
@@ -66,6 +66,7 @@ class SigmfRecorder(Block):
         description: str = "",
         about: Mapping[str, Any] | None = None,
         radio: Mapping[str, Any] | None = None,
+        closing: Callable[[], Mapping[str, Any]] | None = None,
         annotate: int = 10_000,
         keep: bool = False,
         name: str | None = None,
@@ -76,7 +77,7 @@ class SigmfRecorder(Block):
         if not 0 <= annotate <= MOST_ANNOTATIONS:
             raise UserError(f"annotate must be from 0 to {MOST_ANNOTATIONS}, not {annotate}")
         self.scenario, self._path, self._field, self._annotate = scenario, path, field, annotate
-        self._keep, self._ticks = keep, ticks
+        self._keep, self._ticks, self._closing = keep, ticks, closing
         self._roles = {
             **dict.fromkeys(truth or {}, "truth"),
             **dict.fromkeys(decisions or {}, "decision"),
@@ -156,7 +157,7 @@ class SigmfRecorder(Block):
     def _commit(self, more: dict[str, Any]) -> None:
         writers, self._writers = self._writers, []
         try:
-            self._global |= more
+            self._global |= {**more, **({} if self._closing is None else self._closing())}
             self._take_tags()
             self._prepare(writers)
             stale = [] if len(writers) > 1 else [base_of(os.path.realpath(self._path)) + COMPANION + META]

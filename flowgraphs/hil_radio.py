@@ -90,10 +90,12 @@ class Bench:
             )
         return blocks.MessageSource(options.scenario, options.bursts * layout.payload)
 
-    def restarted(self) -> bool:
-        """Whether the front end was started again since it was opened, as far as anybody can tell."""
+    def stale(self) -> bool:
+        """Whether the calibration no longer holds: the front end was started again, if one can tell."""
+        if self.lab is None or "calibration" in self.options.without:
+            return False
         try:
-            return self.lab is not None and bool(self.lab.restarted())
+            return bool(self.lab.restarted())
         except RadioError:  # it is gone
             return False
 

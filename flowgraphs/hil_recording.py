@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,7 @@ def echo_recorder(bench: Bench) -> SigmfRecorder:
         hardware=bench.radio.device,
         description="Calibrated radar echoes behind a radio; sample rate 1: one snapshot a unit of time",
         about=_about(bench),
+        closing=partial(_closing, bench),
         keep=True,
         name="echo_recorder",
     )
@@ -64,22 +65,36 @@ def sample_recorder(bench: Bench, design: Design, calibration: Calibration | Non
         about={**_about(bench), "artifacts": artifacts_of(design.demodulator)},
         radio=run.to_dict(),
         annotate=BURSTS,
+        closing=partial(_closing, bench),
         keep=True,
         name="sample_recorder",
     )
 
 
-def burst_notes(bench: Bench, told: Mapping[str, Any]) -> dict[str, Any]:
+class BurstNotes:
     """What the annotation of a burst says of it: its messages, and what stood before the radar if known.
 
-    `told`: what RadioTransmit publishes of it.
+    A truth that cannot be had ends no reception; it is asked for no more, since that may take a while.
     """
-    message = np.frombuffer(told["message"], np.uint8)
-    notes: dict[str, Any] = {"message": pack_messages(message, bench.layout.bits)}
-    if bench.lab is not None:
-        with suppress(RadioError):  # a truth that cannot be had ends no reception: it is not in the recording
-            notes["present"], notes["angle"] = bench.truth(int(told["time"]))
-    return notes
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench, self._known = bench, bench.lab is not None
+
+    def __call__(self, told: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields; `told`: what RadioTransmit publishes of the burst."""
+        message = np.frombuffer(told["message"], np.uint8)
+        notes: dict[str, Any] = {"message": pack_messages(message, self._bench.layout.bits)}
+        if self._known:
+            try:
+                notes["present"], notes["angle"] = self._bench.truth(int(told["time"]))
+            except RadioError:
+                self._known = False
+        return notes
+
+
+def _closing(bench: Bench) -> dict[str, Any]:
+    """What a recording says of its run that is known at its end only."""
+    return {"isac:calibration_stale": True} if bench.stale() else {}
 
 
 def _about(bench: Bench) -> dict[str, Any]:

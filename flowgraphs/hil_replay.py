@@ -17,6 +17,7 @@ from isac_models.errors import UserError
 from isac_models.scenario import Scenario
 from isac_replay_options import build_detector, recorded_scenario
 from link_design import artifact_of, artifacts_of
+from link_recording import STALE, stale
 from link_results import measured, notes_of, show
 
 
@@ -55,7 +56,7 @@ def build(options: argparse.Namespace, player: RadioPlayer) -> tuple[Flowgraph, 
         without,
         demodulator,
         build_detector(options, player.about, scenario, ("detector", "demodulator")),
-        player.truth if player.knows_truth else None,
+        player.truth if player.knows_truth and not stale(player) else None,
     )
     frame = min(options.frame, AT_ONCE * layout.slot)
     graph = Flowgraph("isac-replay", frame=frame, window=2)
@@ -107,10 +108,10 @@ def show_radio(options: argparse.Namespace, report: Report, player: RadioPlayer,
         notes.append(f"What {unknown:,} bursts carried is not in the recording: they are not judged.")
     if reception.truth is None:
         gone, known = played["bursts_without_truth"], played["bursts"]
-        what = f"The truth of {gone:,} of {known:,} bursts is missing"
-        notes.append(
-            f"{'The recording holds no truth' if gone == known else what}: P_md, P_fa and RMSE are unknown."
-        )
+        why = f"The truth of {gone:,} of {known:,} bursts is missing"
+        if gone == known:
+            why = "The recording holds no truth"
+        notes.append(f"{STALE if stale(player) else why}: P_md, P_fa and RMSE are unknown.")
     if not played["complete"]:
         notes.append("The recorded run was stopped early.")
     return show(options, report, summary, f"Replay of {options.recording}", notes, report.interrupted)

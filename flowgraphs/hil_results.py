@@ -35,7 +35,7 @@ def show_hil(options: argparse.Namespace, report: Report, design: Design, bench:
     1 for a file that did not arrive as it was sent, and for a front end that was started again: what was
     sensed with a calibration of before is not shown.
     """
-    stale = "calibration" not in options.without and bench.restarted()
+    stale = bench.stale()
     results = {name: dict(result) for name, result in report.results.items()}
     rates: dict[str, Any] = {}
     for name in ("communication_metrics", *(() if stale else ("sensing_metrics",))):
@@ -104,6 +104,8 @@ def _notes(summary: dict[str, Any], bench: Bench) -> list[str]:
     notes = [_hardware(summary, bench), *reception_notes(summary, receive, sent)]
     if receive.get("ended_early"):
         notes.append(f"The reception ended early: {receive['ended_early']}")
+    if receive.get("trouble"):
+        notes.append(f"Beside the last samples: {receive['trouble']}")
     events = {kind: n for kind, n in receive.get("events", {}).items() if kind != "burst_ack"}
     if events:
         notes.append("Events: " + ", ".join(f"{n} {kind}" for kind, n in sorted(events.items())) + ".")
@@ -139,13 +141,14 @@ def reception_notes(summary: dict[str, Any], receive: dict[str, Any], sent: int)
     )
     if not ("samples" in receive and user and reference and radar):
         return []
+    late = receive.get("events", {}).get("late", 0)  # announced and not sent
     gone = reference["snapshots_lost"] + radar["snapshots_lost"]
     samples = (
         f"Samples: {receive['samples']:,} a channel, {receive['lost_samples']:,} lost in {receive['gaps']} "
         f"gaps, {user['slips']} losses found by the burst clock alone, {user['restarts']} restarts."
     )
     bursts = (
-        f"Bursts: {user['found']:,} found, {max(sent - user['found'], 0):,} sent and not found, "
+        f"Bursts: {user['found']:,} found, {max(sent - late - user['found'], 0):,} sent and not found, "
         f"{gone:,} snapshots lost."
     )
     return [samples, bursts]

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import interrupts  # noqa: F401 - first: Ctrl-C may come while the rest loads
@@ -33,7 +32,7 @@ def build(options: argparse.Namespace, bench: Any, design: Any) -> Flowgraph:
     from blocks.runtime import Flowgraph
     from hil_radio import TIMING
     from hil_receive import AT_ONCE, Reception
-    from hil_recording import burst_notes, echo_recorder, sample_recorder
+    from hil_recording import BurstNotes, echo_recorder, sample_recorder
 
     scenario, layout, radio, precoder = options.scenario, bench.layout, bench.radio, design.precoder
     calibration = bench.calibration()
@@ -42,9 +41,7 @@ def build(options: argparse.Namespace, bench: Any, design: Any) -> Flowgraph:
     source = bench.source()
     modulator = blocks.BurstModulator(scenario, layout, precoder.beam, equaliser)
     transmit = blocks.RadioTransmit(radio, layout)
-    receive = blocks.RadioReceive(
-        radio, layout, about=partial(burst_notes, bench) if options.record_samples else None
-    )
+    receive = blocks.RadioReceive(radio, layout, about=BurstNotes(bench) if options.record_samples else None)
     reception = Reception(
         scenario,
         layout,

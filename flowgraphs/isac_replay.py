@@ -21,7 +21,7 @@ def main() -> int:
 
     import blocks  # only now: --help and a mistyped option answer at once
     from blocks.runtime import Flowgraph
-    from link_recording import open_player
+    from link_recording import open_player, stale
     from link_results import show_replay
 
     player = open_player(options)
@@ -33,7 +33,7 @@ def main() -> int:
     detector = build_detector(options, player.about, scenario)
 
     graph = Flowgraph("isac-replay", frame=options.frame)
-    known = all(field in player.produces for field in ("present", "angle"))
+    known = all(field in player.produces for field in ("present", "angle")) and not stale(player)
     graph.connect(player, detector, blocks.SensingMetrics(scenario) if known else blocks.DetectionCounter())
 
     options.snapshots = player.recording.snapshots

@@ -11,6 +11,7 @@ from blocks.runtime import Flags, Flowgraph, Real
 from blocks.runtime.sigmf_meta import DATA, META, is_sigmf
 from isac_models.errors import UserError
 
+STALE = "The front end was started again during the recorded run, its calibration did not hold to the end"
 DESCRIPTION = "Radar echoes of a simulated link in virtual time: sample rate 1 is one snapshot a unit of time"
 
 
@@ -43,6 +44,11 @@ def open_player(options: argparse.Namespace) -> FramePlayer | SigmfPlayer | Radi
         player = SigmfPlayer(options.recording)
         return RadioPlayer(player.recording) if "isac:radio" in player.recording.signal.about else player
     return FramePlayer(options.recording, options.salvage)
+
+
+def stale(player: FramePlayer | SigmfPlayer | RadioPlayer) -> bool:
+    """Whether what was sensed counts for nothing: the calibration did not hold to the end of the run."""
+    return bool(getattr(player.recording, "stale", False))
 
 
 def _wants_sigmf(path: str) -> bool:

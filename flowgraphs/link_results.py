@@ -14,6 +14,7 @@ from blocks.runtime import Report
 from isac_models.scenario import Scenario
 from isac_models.theory import link_theory
 from link_design import Design, artifacts_of, points_of
+from link_recording import STALE, stale
 from link_report import print_json, print_table
 
 METRICS = ("communication_metrics", "sensing_metrics", "detection_counter")
@@ -77,7 +78,8 @@ def show_replay(
     notes = notes_of(artifacts_of(detector))
     if "detections" in summary:
         found = f"{summary['detections']:,} of {summary['of_snapshots']:,} snapshots"
-        notes.append(f"The recording holds no truth: P_md, P_fa and RMSE are unknown. Detected in {found}.")
+        why = STALE if stale(player) else "The recording holds no truth"
+        notes.append(f"{why}: P_md, P_fa and RMSE are unknown. Detected in {found}.")
     if played["salvaged"]:
         notes.append(f"The recording is cut off or damaged: its first {played['frames']} frames were played.")
     elif not played["complete"]:

@@ -73,6 +73,7 @@ class VirtualFrontEnd:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 cwd=ROOT,
+                start_new_session=True,  # Ctrl-C is for the link: this ends when its standard input does
                 # One thread for its linear algebra: the link wants a core as well.
                 env={
                     **os.environ,
@@ -120,7 +121,7 @@ class VirtualFrontEnd:
                 self._socket.setsockopt(zmq.LINGER, 0)
                 self._socket.connect(self._control)
             self._socket.send(json.dumps({"do": do, **details}).encode())
-            if not self._socket.poll(round(1000 * ANSWER_SECONDS)):
+            if not self._answered():
                 self._socket.close()
                 self._socket = None
                 raise RadioError(f"the virtual front end does not answer {do!r}: is it still running?")
@@ -128,6 +129,15 @@ class VirtualFrontEnd:
         if not answer.get("ok"):
             raise RadioError(f"the virtual front end refuses {do!r}: {answer.get('error')}")
         return answer
+
+    def _answered(self) -> bool:
+        """Whether the answer is there, in time and while the process lives."""
+        assert self._socket is not None
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not self._socket.poll(100):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                return bool(self._socket.poll(0))
+        return True
 
     def scene(self, name: str) -> int:
         """Another scene, "scenario" or "calibration"; returns the tick that it begins at."""
@@ -147,6 +157,8 @@ class VirtualFrontEnd:
                 self._truth.clear()
                 blocks = self.ask("truth", first_tick=first, ticks=self._block * TRUTH_BLOCKS)["blocks"]
                 self._truth = {int(one["first_tick"]): one for one in blocks}
+            if first not in self._truth:
+                raise RadioError(f"the virtual front end knows of no coherence block at tick {first}")
             return self._truth[first]
 
     def close(self) -> None:

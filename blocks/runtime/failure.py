@@ -37,7 +37,8 @@ def _trace(error: BaseException) -> str:
 def cause_of(error: BaseException) -> str:
     """What was raised, in one line."""
     try:
-        text = " ".join(str(error).split())[:LONGEST_CAUSE]
+        said = "; ".join([str(error), *getattr(error, "__notes__", ())])
+        text = " ".join(said.split())[:LONGEST_CAUSE]
     except Exception:  # noqa: BLE001 - an exception whose own text fails
         text = ""
     return one_line(f"{type(error).__name__}: {text}" if text else type(error).__name__)

@@ -186,6 +186,8 @@ class SigmfRecording:
         if "isac:scenario" in about:
             self.about["scenario"] = about["isac:scenario"]
         self.sample_rate: float | None = about.get("core:sample_rate")
+        self.stale = about.get("isac:calibration_stale") is True
+        """Whether the front end was started again during the run: its calibration did not hold to the end."""
         self.truth: SigmfDataset | None = None
         self.scalars: list[Scalar] = []
         if "isac:truth" in about:

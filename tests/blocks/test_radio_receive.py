@@ -76,6 +76,7 @@ def test_it_ends_half_a_thousand_samples_behind_the_slot_of_the_last_burst() -> 
         "lost_samples": 0,
         "events": {},
         "ended_early": None,
+        "trouble": None,
     }
 
 
@@ -192,8 +193,10 @@ def test_a_radio_s_error_is_not_replaced_by_one_that_follows_from_it() -> None:
     block.attach(_Deaf([sent(0), END]))
     block.work(5000)
     radio.waiting_events = [Event(EventKind.LATE, 1280)]
-    assert block.work(5000) is None
-    assert block.result()["ended_early"] == "recv: nothing came; nobody has connected"
+    with pytest.raises(TimeoutError, match="nobody has connected"):
+        block.work(5000)
+    assert block.result()["ended_early"] == "recv: nothing came"
+    assert block.result()["trouble"] == "nobody has connected"
 
 
 def test_the_reception_stops_with_the_stream() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from blocks.radio.interface import RadioError
 from hil_radio import open_bench
-from hil_recording import burst_notes, echo_recorder, sample_recorder
+from hil_recording import BurstNotes, echo_recorder, sample_recorder
 from isac_hil_options import parse_arguments
 from isac_models.constellation import Constellation
 from isac_models.waveform.burst_format import BurstFormat
@@ -34,24 +34,29 @@ def test_a_burst_s_notes_are_its_messages_and_where_somebody_knows_it_the_truth(
     message = np.arange(LAYOUT.payload, dtype=np.uint8) % 4
     told = SentBurst(3, 1280, message, Constellation(4).points[message]).to_dict()
     with open_bench(options(tmp_path), LAYOUT) as bench:
-        notes = burst_notes(bench, told)
+        notes = BurstNotes(bench)(told)
         assert base64.b64decode(notes["message"]) == b"\x1b" * (LAYOUT.payload // 4)
         assert (notes["present"], notes["angle"]) == bench.truth(1280)
         bench.lab = None
-        assert burst_notes(bench, told).keys() == {"message"}
+        assert BurstNotes(bench)(told).keys() == {"message"}
 
 
 def test_a_truth_that_the_front_end_does_not_tell_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = []
+
     def silent(tick: int) -> None:
+        asked.append(tick)
         raise RadioError("the virtual front end does not answer 'truth'")
 
     message = np.zeros(LAYOUT.payload, np.uint8)
     told = SentBurst(3, 1280, message, Constellation(4).points[message]).to_dict()
     with open_bench(options(tmp_path), LAYOUT) as bench:
         monkeypatch.setattr(bench.lab, "truth", silent)
-        assert burst_notes(bench, told).keys() == {"message"}
+        notes = BurstNotes(bench)
+        assert [notes(told).keys() for _ in range(3)] == [{"message"}] * 3
+    assert asked == [1280]  # it may have taken a while to fail
 
 
 def test_the_recorders_take_what_the_run_has(tmp_path: Path) -> None:

@@ -197,3 +197,21 @@ def test_options_for_a_radio_are_refused_for_echoes(tmp_path: Path, run: Run) ->
         status, _, err = run(str(path), "--scenario", "ideal", *option)
         assert status == 2
         assert err == f"error: {option[0]} is for samples of a radio: {path} holds none\n"
+
+
+@pytest.mark.parametrize("option", ["--record", "--record-samples"])
+def test_what_was_sensed_with_a_stale_calibration_is_not_shown_by_a_replay_either(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    path = str(tmp_path / "stale.sigmf-meta")
+    with monkeypatch.context() as patch:
+        patch.setattr("hil_radio._Simulation.restarted", lambda self: True)
+        arguments = ["--radio", "sim", "--antennas", "4", "--bursts", "8", "--quiet", option, path]
+        patch.setattr(sys, "argv", ["isac_hil.py", *arguments])
+        assert isac_link_options.run_program(isac_hil.main) == 1
+    assert json.loads(Path(path).read_text())["global"]["isac:calibration_stale"] is True
+    status, out, _ = run(path)
+    assert status == 0
+    assert "started again during the recorded run" in out
+    assert "P_fa " not in out.replace("P_fa and", "")
+    assert "SER" in out or option == "--record"

@@ -70,14 +70,16 @@ def sense(scenario: Scenario, truth: Truth, beam: Values, detector: Any, loss_db
     return Sensed(detected, error)
 
 
-def symbol_errors(scenario: Scenario, truth: Truth, beam: Values, loss_db: float, known: int) -> Values:
+def symbol_errors(
+    scenario: Scenario, truth: Truth, beam: Values, loss_db: float, estimation: float
+) -> Values:
     """Probability of a wrong QPSK symbol in each block (b,): 1 - (1 - Q(√γ))², γ behind estimated CSI.
 
-    γ = |κ|²/N0 lowered by `loss_db`, and by 1 + 1/known for a κ̂ from that many known symbols.
+    γ = |κ|²/N0 lowered by `loss_db`, and by the factor `estimation` that κ̂ costs.
     """
     steering = hardware(scenario).transmit.steering(truth.user_angle, np.complex128)
     snr = np.abs(truth.user_gain * (steering @ beam)) ** 2 / scenario.noise_power
-    snr = snr / (1 + 1 / known) * 10 ** (-loss_db / 10)
+    snr = snr / estimation * 10 ** (-loss_db / 10)
     q = 0.5 * erfc(np.sqrt(snr / 2))
     return np.asarray(1 - (1 - q) ** 2)
 
@@ -96,7 +98,8 @@ def loss(measured: Values, predicted: Callable[[float], Values]) -> tuple[float,
     """
     grid = np.arange(-1.0, 2.01, 0.5)
     excess = np.array([np.mean(measured - predicted(each)) for each in grid])
-    at = int(np.clip(np.searchsorted(-excess, 0), 1, grid.size - 1))  # it falls with the loss
+    assert excess[0] > 0 > excess[-1], f"a loss beyond {grid[0]:g} … {grid[-1]:g} dB"
+    at = int(np.searchsorted(-excess, 0))  # it falls with the loss
     slope = (excess[at] - excess[at - 1]) / (grid[at] - grid[at - 1])
     estimate = grid[at] - excess[at] / slope
     return float(estimate), five_sigma(measured - predicted(estimate))[1] / abs(float(slope))

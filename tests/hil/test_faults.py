@@ -91,10 +91,10 @@ def test_a_front_end_that_is_started_again_is_found_again_and_its_calibration_do
     told: list[bool] = []
 
     def during(bench: Bench, graph: Any) -> None:
-        told.append(bench.restarted())
+        told.append(bench.stale())
         order(bench, graph)
         graph.wait()
-        told.append(bench.restarted())
+        told.append(bench.stale())
 
     outcome = run("--radio", radio, "--bursts", "400", "--front-end-seed", "4", during=during)
     assert told == [False, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -121,3 +122,17 @@ def test_a_front_end_that_was_started_again_is_another_one() -> None:
         while not running.restarted():
             assert time.monotonic() < deadline
             threading.Event().wait(0.02)  # it is done between two pieces of samples
+
+
+def test_of_a_front_end_that_has_ended_no_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks.radio.lab, "ANSWER_SECONDS", 3600.0)
+    with VirtualFrontEnd("zmq", SCENARIO, seed=6) as running:
+        running.ask("hello")
+        os.kill(running.pid, signal.SIGKILL)
+        with pytest.raises(RadioError, match="does not answer 'hello': is it still running"):
+            running.ask("hello")
+
+
+def test_ctrl_c_is_for_the_link() -> None:
+    with VirtualFrontEnd("zmq", SCENARIO, seed=6) as running:
+        assert os.getsid(running.pid) == running.pid != os.getsid(0)

@@ -51,3 +51,9 @@ def test_a_failure_keeps_its_traceback() -> None:
         failure = failure_of("b", 0, error)
     assert "test_failure.py" in failure.traceback
     assert "Mute" in failure.traceback
+
+
+def test_what_followed_from_an_error_is_told_with_it() -> None:
+    error = RuntimeError("no samples")
+    error.add_note("and then: nobody\nhas connected")
+    assert cause_of(error) == "RuntimeError: no samples; and then: nobody has connected"

@@ -110,8 +110,8 @@ def test_one_burst_alone_cannot_tell_them_apart() -> None:
 def test_a_target_that_fades_and_never_goes_away_keeps_its_response(amplitude: float) -> None:
     pilots = Pilots(30.0)
     errors = [pilots.burst(amplitude * noise(pilots.rng, 1), np.radians(-30)) for _ in range(300)][200:]
-    # What its direction shows of the leakage is seen in its fades: a hundredth of its power remains at most.
-    assert power(errors) == pytest.approx(1, abs=spread(100) + 0.05 + amplitude**2 / 100)
+    # What its direction shows of the leakage is seen in its fades: a thousandth of its power remains at most.
+    assert 1 - spread(100) < power(errors) < 1 + spread(100) + 0.03 + amplitude**2 / 1000
 
 
 def test_leakage_that_changes_is_followed() -> None:

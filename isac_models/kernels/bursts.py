@@ -188,24 +188,3 @@ def remove(rows: Any, wave: Any, gains: Any) -> None:
         b = wave[n, 1]
         for c in range(width):
             rows[n, c] -= a * gains[c] + b * across[c]
-
-
-@kernel(writable(DOUBLE, 2), readable(DOUBLE, 1), readable(DOUBLE, 2), DOUBLE, DOUBLE)
-def weights(out: Any, delays: Any, turns: Any, first: Any, half: Any) -> None:
-    """out[d, l]: a sinc at first + l - delays[d] under Blackman's window of half length `half`.
-
-    turns (2, lags): cosine and sine of π (first + l) / half.
-    """
-    for d in range(out.shape[0]):
-        sine = np.sin(np.pi * (delays[d] - first)) / np.pi
-        x = np.cos(np.pi * delays[d] / half)
-        y = np.sin(np.pi * delays[d] / half)
-        sign = -1.0
-        for i in range(out.shape[1]):
-            t = first + i - delays[d]
-            turn = turns[0, i] * x + turns[1, i] * y
-            window = 0.34 + turn * (0.5 + 0.16 * turn)
-            near = abs(t) < 1e-12
-            value = 1.0 if near else sign * sine / t
-            out[d, i] = value * window if abs(t) < half else 0.0
-            sign = -sign

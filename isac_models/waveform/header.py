@@ -20,10 +20,6 @@ CHECKSUM = 4
 """Bytes that `protect` appends."""
 
 
-CRC_BYTES = 4
-"""Of a payload, behind what it carries."""
-
-
 def crc16(data: bytes) -> int:
     """CRC-16 of the CCITT: polynomial 0x1021, from 0xFFFF on, not reflected (check value 0x29B1)."""
     return crc_hqx(data, 0xFFFF)

@@ -84,22 +84,16 @@ class LeakageEstimator:
         """First symbol of the segment that is fitted; its last is the burst's."""
         self._taps = layout.pulse.taps().astype(np.float32)
 
-    def _weights_plain(self, delays: Values) -> Values:
+    def _weights(self, delays: Values) -> Values:
         """(D, lags): s(t - delay) = Σ w_j s(t - lag_j)."""
         t = self._lags - delays[:, None]
         turn = np.pi * t / HALF
         window = 0.42 + 0.5 * np.cos(turn) + 0.08 * np.cos(2 * turn)  # Blackman's
         return np.asarray(np.sinc(t) * np.where(np.abs(t) < HALF, window, 0))
 
-    def _weights(self, delays: Values) -> Values:
-        """As `_weights_plain`, through the compiled kernel."""
-        out = np.empty((delays.size, self._lags.size))
-        _kernels().weights(out, delays, *self._shape)
-        return out
-
     def _columns(self, fraction: float, delays: Values) -> Values:
         """(2 + D, lags): s at `fraction`, its derivative by the delay, and the echo at each of the delays."""
-        step = 1e-3
+        step = _separation().SLOPE
         weights = self._weights(fraction + np.concatenate([[0.0, step, -step], delays]))
         weights[2] = (weights[1] - weights[2]) / (2 * step)
         weights[1] = weights[0]
@@ -204,7 +198,8 @@ class LeakageEstimator:
             return 0.0
         # ℓ s(t - d - ε) = ℓ s(t - d) + ε ℓ ∂s/∂d
         late = np.vdot(coefficients[0], coefficients[1]).real / power
-        return -min(max(float(late), -0.25), 0.25)
+        farthest = _separation().FARTHEST
+        return -float(min(max(late, -farthest), farthest))
 
     def separate(self, found: Correlations, delay: float, length: int) -> Separated:
         """Leakage and echo with the echo at `delay`; the leakage's own delay is corrected first."""

@@ -44,7 +44,6 @@ BAD: dict[str, tuple[list[str], str]] = {
         ["--record", "a-truth.sigmf-meta", "--record-samples", "a.sigmf-meta"],
         "--record and --record-samples name the same file, a-truth.sigmf-data",
     ),
-    "an option of before": (["--record-echoes", "x.sigmf-meta"], "unrecognized arguments"),
     "calibrating to nowhere": (["--calibrate"], "--calibrate needs --calibration"),
     "a calibration in no directory": (["--calibration", "no/where.json"], "directory no does not exist"),
     "seed too large": (["--seed", str(1 << 63)], "--seed"),

@@ -75,16 +75,6 @@ def test_a_waveform_is_delayed_and_taken_away() -> None:
     assert np.allclose(left.view(np.complex64).T, y - gains[:, None] * expected, atol=2e-5)
 
 
-def test_weights_are_a_sinc_under_blackmans_window() -> None:
-    lags, delays, half = np.arange(-13, 27), np.array([0.0, 1e-3, 4.0, 7.37, 12.999]), 12.0
-    turns = np.stack([np.cos(np.pi * lags / half), np.sin(np.pi * lags / half)])
-    out = np.empty((delays.size, lags.size))
-    bursts.weights(out, delays, turns, float(lags[0]), half)
-    t = lags - delays[:, None]
-    window = 0.42 + 0.5 * np.cos(np.pi * t / half) + 0.08 * np.cos(2 * np.pi * t / half)
-    assert np.allclose(out, np.sinc(t) * np.where(np.abs(t) < half, window, 0), atol=1e-12)
-
-
 def test_leakage_is_removed_alike_in_both_forms() -> None:
     form = BurstFormat()
     random = np.random.default_rng(11)

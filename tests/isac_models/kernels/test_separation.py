@@ -62,3 +62,14 @@ def test_a_window_of_silence_has_neither_leakage_nor_echo() -> None:
     assert not amplitudes.any()
     assert told[0] == 0
     assert told[1] > 0
+
+
+def test_the_weights_are_a_sinc_under_blackmans_window() -> None:
+    found, delay = correlations(0.395, 4, 10.0), 7.37
+    amplitudes, weights, told = np.empty((2, 16), complex), np.empty((2, found.given.shape[1])), np.empty(2)
+    separation.separate(amplitudes, weights, told, *found.arguments, delay, *ESTIMATOR._shape)
+    _, first, half = ESTIMATOR._shape
+    at = found.fraction - told[0] + np.array([[0.0], [delay]])
+    t = first + np.arange(weights.shape[1]) - at
+    window = 0.42 + 0.5 * np.cos(np.pi * t / half) + 0.08 * np.cos(2 * np.pi * t / half)
+    assert np.allclose(weights, np.sinc(t) * np.where(np.abs(t) < half, window, 0), atol=1e-12)

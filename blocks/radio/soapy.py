@@ -338,7 +338,7 @@ class SoapyRadio(SoapySettings):
             self._restore()
             now = self._clock.tick(device.now()) if self.capabilities.timestamps else 0
             if now + self._base < self._seen or not self.capabilities.timestamps:
-                self._base = -(-(self._seen - now) // self._grid) * self._grid
+                self._base = ((self._seen - now) // self._grid + 1) * self._grid  # later: a gap, always
                 why = f"the device began anew ({self._lost})"
             now += self._base
             self._bursts.forget(now)

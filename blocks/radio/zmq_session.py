@@ -133,9 +133,9 @@ class Session:
         return f"transmit channel {channel} at {self._ports.tx_addresses[channel]}"
 
     def reset(self, why: str) -> None:
-        """Go on with a new session, at a tick that no channel has reached."""
+        """Go on with a new session behind every tick of this one: a gap even if nothing was on its way."""
         held = [self.alignment.held(channel) for channel in range(len(self._connected))]
-        tick = -(-max(self.now(), *held, 0) // self._chunk) * self._chunk
+        tick = (max(self.now(), *held, 0) // self._chunk + 1) * self._chunk
         kept = min(held, default=tick)
         self.events.append(Event(EventKind.SEQUENCE_GAP, kept, tick - kept, why))
         self.events.extend(self.timeline.forget(tick))

@@ -51,13 +51,14 @@ def burst_through(radio: IioRadio, n: int = 3000, at: int = 2560, total: int = 6
 def received_until_gap(radio: IioRadio) -> tuple[int, int]:
     """Receives from tick 0 on: the tick up to which all came, and the one at which it went on."""
     expected = 0
-    while True:
+    for _ in range(10_000):
         part = radio.rx.recv(timeout=PATIENCE)
         if part.flags & Flag.GAP:
             assert part.time > expected
             return expected, part.time
         assert part.time == expected
         expected += part.samples.shape[1]
+    raise AssertionError("no gap came")
 
 
 def kinds(radio: IioRadio) -> list[EventKind]:

@@ -229,18 +229,21 @@ def test_a_connection_that_breaks_is_made_again_and_the_gap_is_told(pair: Pair, 
     assert server.device.gains["rx"][3] == 7.0
 
 
-def test_a_device_that_begins_anew_goes_on_at_a_later_multiple_of_the_grid(pair: Pair) -> None:
+@pytest.mark.parametrize(("taken", "again"), [(1000, 1280), (1279, 1280), (1280, 2560)])
+def test_a_device_that_begins_anew_goes_on_at_a_later_multiple_of_the_grid(
+    pair: Pair, taken: int, again: int
+) -> None:
     radio, server = pair
     radio.set_rate(2e6)
     radio.set_frequency("tx", 5, 1e9)
     radio.rx.start(0, 20_000)
-    first = radio.rx.recv(1000, PATIENCE)
+    assert sum(radio.rx.recv(n, PATIENCE).samples.shape[1] for n in (taken // 2, taken - taken // 2)) == taken
     server.inject("restart")
     part = radio.rx.recv(1000, PATIENCE)
     assert part.flags & Flag.GAP
-    assert part.time == 1280
+    assert part.time == again
     gap = radio.events()[-1]
-    assert (gap.kind, gap.time, gap.samples) == (EventKind.SEQUENCE_GAP, first.samples.shape[1], 280)
+    assert (gap.kind, gap.time, gap.samples) == (EventKind.SEQUENCE_GAP, taken, again - taken)
     assert "began anew" in gap.detail
     assert (server.device.rate, server.device.frequencies["tx"][5]) == (2e6, 1e9)
     rest = collect(radio)

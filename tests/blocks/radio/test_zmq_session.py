@@ -131,7 +131,7 @@ def test_one_restart_is_one_gap_whatever_order_it_is_noticed_in() -> None:
     bench.session.serve(True)
     assert bench.kinds() == [EventKind.SEQUENCE_GAP]
     (gap,) = bench.session.events
-    assert (gap.time, gap.samples) == (60, 40)
+    assert (gap.time, gap.samples) == (60, 140)
     assert "receive channel 1 at rx1 has lost its connection" in gap.detail
     assert bench.wires.reconnects == 1
     bench.reply(50, 50)
@@ -139,9 +139,27 @@ def test_one_restart_is_one_gap_whatever_order_it_is_noticed_in() -> None:
     assert kept is not None
     assert after is not None
     assert (kept.time, kept.samples.shape[1], kept.flags) == (0, 60, Flag.NONE)
-    assert (after.time, after.samples.shape[1], after.flags) == (100, 50, Flag.GAP)
+    assert (after.time, after.samples.shape[1], after.flags) == (200, 50, Flag.GAP)
+    bench.session.serve(True)
     assert bench.wires.answers[-1] == (0, b"new", 100)
-    assert bench.session.now() == 200
+    assert bench.session.now() == 300
+
+
+def test_a_restart_with_nothing_on_its_way_is_a_gap_all_the_same() -> None:
+    bench = Bench()
+    bench.start()
+    bench.ask()
+    bench.reply(100, 100)  # all that was sent has come back, and whole chunks of it
+    assert bench.session.now() == 100
+    bench.session.take_in([Lost(0), Lost(1), Connected(0), Connected(1)])
+    bench.session.serve(True)
+    bench.reply(50, 50)
+    kept, after = bench.session.alignment.take(1000), bench.session.alignment.take(1000)
+    assert kept is not None
+    assert after is not None
+    assert (kept.time, kept.samples.shape[1], kept.flags) == (0, 100, Flag.NONE)
+    assert (after.time, after.flags) == (200, Flag.GAP)
+    assert [(e.kind, e.time, e.samples) for e in bench.session.events] == [(EventKind.SEQUENCE_GAP, 100, 100)]
 
 
 def test_another_peer_on_a_channel_in_use_is_a_restart() -> None:

@@ -76,6 +76,10 @@ class BurstReference(Block):
             "message": np.concatenate([np.zeros(0, np.uint8), *messages]),
         }
 
+    def listen(self) -> None:
+        """No burst was found, which is no reason to leave unread what was sent."""
+        self._sent.listen(self.messages)
+
     def result(self) -> dict[str, Any]:
         """Bursts recognised, windows without one, bursts left out for lost samples, and their delay."""
         if not hasattr(self, "_sent"):

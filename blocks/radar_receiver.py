@@ -85,6 +85,10 @@ class RadarReceiver(Block):
             "transmit_time": np.repeat(sent, n),
         }
 
+    def listen(self) -> None:
+        """Hear what was sent where no burst was found."""
+        self._stream.listen(self.messages)
+
     def result(self) -> dict[str, Any]:
         """Bursts used, windows without one, bursts left out for lost samples, leakage and echo delay."""
         return self._stream.result() if hasattr(self, "_stream") else {}

@@ -79,6 +79,10 @@ class SensingResponse(Block):
             response[b] = burst.response
         return {"response": response, "transmit_time": np.array([tick for tick, _ in found], np.int64)}
 
+    def listen(self) -> None:
+        """Hear what was sent where no burst was found."""
+        self._stream.listen(self.messages)
+
     def result(self) -> dict[str, Any]:
         """Bursts used, windows without one, bursts left out for lost samples, leakage and echo delay."""
         return self._stream.result() if hasattr(self, "_stream") else {}

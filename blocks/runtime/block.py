@@ -88,6 +88,9 @@ class Block:
         """Turn the consumed arrays (n, …) into the produced ones; a sink returns None."""
         raise TypeError(f"block {self.name} ({type(self).__name__}) does not define work()")
 
+    def listen(self) -> None:
+        """Called instead of `work` for a frame without items: take what came on message ports."""
+
     def flush(self) -> Arrays | None:
         """Called once on a block that `reframes`, after its last frame: what it still holds, or None.
 
@@ -145,7 +148,8 @@ class Block:
         Waits up to `timeout` seconds for the first one; a wait ends early when every writer has ended,
         and when the graph is told to stop (`stopping`). Raises RuntimeError for a wait on a port that
         nobody is connected to. Outside a graph it returns what was put there with `deliver`. Call it
-        from `start`, `work` or `flush`: what has not been taken when the block's stream ends is dropped.
+        from `start`, `work`, `listen` or `flush`: what has not been taken when the block's stream ends is
+        dropped.
         """
         if port not in self.subscribes:
             raise ValueError(f"block {self.name} declares no message port {port!r} in `subscribes`")

@@ -222,7 +222,11 @@ class Runner(threading.Thread):
             self._check(frame)
             block.position, block.tags = frame.start, frame.tags
             wanted = frame.arrays if block.consumes_all else {k: frame.arrays[k] for k in self.instance.takes}
-            arrays = self._timed(partial(block.work, **wanted)) if frame.count else empty(self.instance.gives)
+            if frame.count:
+                arrays = self._timed(partial(block.work, **wanted))
+            else:
+                self._timed(block.listen)
+                arrays = empty(self.instance.gives)
             frame.tags = tags_of(frame.tags, self._emitted())
             if self._reframer is None:
                 fill(frame, self.instance.gives, arrays or {})

@@ -65,6 +65,10 @@ class RadarStream:
             self._used += 1
             yield burst.time, one
 
+    def listen(self, messages: Messages) -> None:
+        """No burst was found, which is no reason to leave unread what was sent."""
+        self._sent.listen(messages)
+
     def _number(self, window: Values, start: float, cfo: float) -> int | None:
         """The burst's number, read from the leakage on the loudest channel."""
         loudest = window[int(np.argmax(np.sum(np.abs(window) ** 2, axis=1)))]

@@ -114,6 +114,10 @@ class SentBursts:
             elif not self._times or time > self._times[-1]:
                 self._unsent.add(time)
 
+    def listen(self, messages: Messages) -> None:
+        """Hear what there is on the ports `sent` and `unsent`, without waiting."""
+        self._listen(messages, 0.0)
+
     def find(self, received: float, number: int | None, messages: Messages) -> SentBurst | None:
         """`match`, once everything that may be about this burst was heard on the ports `sent` and `unsent`.
 

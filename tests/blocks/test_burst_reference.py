@@ -167,5 +167,15 @@ def test_no_bursts_give_nothing() -> None:
     assert {key: len(values) for key, values in out.items()} == {"received": 0, "csi": 0, "message": 0}
 
 
+def test_what_was_sent_while_no_burst_was_found_is_known() -> None:
+    sent = told([0, 1], [0, 1])
+    block = started(sent, end=False)
+    block.listen()
+    assert block.messages("sent") == []
+    block.deliver("sent", END)
+    out = block.work(**received([1], [1]))
+    assert messages(out) == [sent[1].message.tolist()]
+
+
 def test_before_a_run_there_is_nothing_to_report() -> None:
     assert BurstReference(FORM).result() == {}

@@ -171,5 +171,11 @@ def test_no_bursts_give_nothing() -> None:
     assert out["transmit_time"].shape == (0,)
 
 
+def test_what_was_sent_while_no_burst_was_found_is_taken() -> None:
+    block = started(setting(2)[1])
+    block.listen()
+    assert block.messages("sent") == []
+
+
 def test_before_a_run_there_is_nothing_to_report() -> None:
     assert RadarReceiver(SCENARIO, FORM, 1319).result() == {}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blocks.runtime import Flowgraph, FlowgraphError
+from blocks.runtime import Block, Count, Flowgraph, FlowgraphError
 from blocks.runtime import exchange as exchange_module
 from blocks.runtime.exchange import Exchange
 from blocks.runtime.flowgraph import Transport
@@ -76,6 +76,36 @@ def test_a_reader_that_never_looks_ends_the_run(
     )
     assert failure.value.report is not None
     assert failure.value.report.blocks["talker"].messages_published == MAX_UNREAD
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_reader_behind_frames_without_items_listens_all_the_same(transport: Transport) -> None:
+    class Nothing(Block):
+        """Waits for something that never comes."""
+
+        consumes = {"index": Count()}
+        produces = {"gap": Count()}
+        reframes = True
+
+        def work(self, index: np.ndarray) -> None:
+            return None
+
+    class Patient(Listener):
+        """Takes words where there is nothing else."""
+
+        def listen(self) -> None:
+            self.words += self.messages("word")
+
+        def result(self) -> dict[str, Any]:
+            return {"snapshots": self.snapshots, "heard": len(self.words)}
+
+    count, words = 40, MAX_UNREAD // 8
+    graph = Flowgraph("empty", frame=1, window=2)
+    source, reader = Talker(count, words=words), Patient("gap")
+    graph.connect(source, Nothing(), reader).message(source, "word", reader)
+    result = graph.run(transport).results["patient"]
+    assert result["snapshots"] == 0
+    assert result["heard"] >= (count - 8) * words  # what comes behind the last frame is dropped
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -49,6 +49,14 @@ def test_behind_a_slip_the_number_in_the_leakage_says_which_burst_it_is() -> Non
     assert [tick for tick, _ in found] == [bursts[0].time]
 
 
+def test_what_was_told_while_no_burst_was_found_is_known() -> None:
+    given, bursts = setting(2)
+    stream = RadarStream(FORM, RadarReceiver(FORM))
+    stream.listen(told(bursts))
+    found = list(stream.bursts(**given, messages=told([])))
+    assert [tick for tick, _ in found] == [burst.time for burst in bursts]
+
+
 def test_before_the_first_burst_nothing_is_known() -> None:
     assert RadarStream(FORM, RadarReceiver(FORM)).result() == {
         "bursts": 0,

@@ -163,9 +163,12 @@ class Session:
         elif isinstance(happening, Connected):
             self._connected[happening.channel] = True
         elif isinstance(happening, Lost):
+            known = self._connected[happening.channel]
             self._connected[happening.channel] = self._outstanding[happening.channel] = False
             if self._used:
                 self.reset(f"{self._receive_name(happening.channel)} has lost its connection")
+            elif known:
+                self._reopen = True  # what it has sent before may still come
         else:
             self._take_reply(happening)
 

@@ -145,6 +145,26 @@ def test_one_restart_is_one_gap_whatever_order_it_is_noticed_in() -> None:
     assert bench.session.now() == 300
 
 
+@pytest.mark.parametrize("again", [[Connected(0)], []])
+def test_what_a_front_end_sent_before_it_was_gone_is_not_taken_for_the_next_ones(
+    again: list[Happening],
+) -> None:
+    bench = Bench()
+    bench.start()
+    old = Reply(0, [b"", np.full(100, 1, np.complex64).tobytes()])  # behind what is known of connections
+    bench.session.take_in([Lost(0), *again, old])
+    bench.session.serve(True)
+    assert bench.wires.reconnects == 1
+    bench.session.take_in([Connected(0), Connected(1)])
+    bench.session.serve(True)
+    bench.reply(100, 100)
+    got = bench.session.alignment.take(1000)
+    assert got is not None
+    assert (got.time, got.samples.shape[1], got.flags) == (0, 100, Flag.NONE)
+    assert not got.samples.any()
+    assert bench.kinds() == []  # nothing had been received: nothing is lost
+
+
 def test_a_restart_with_nothing_on_its_way_is_a_gap_all_the_same() -> None:
     bench = Bench()
     bench.start()

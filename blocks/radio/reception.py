@@ -31,8 +31,8 @@ class _Part:
 class Reception:
     """From what a device gives to what `recv` returns; `events` are appended to. Not safe for threads."""
 
-    def __init__(self, events: deque[Event]) -> None:
-        self._events = events
+    def __init__(self, events: deque[Event], grid: int = 1280) -> None:
+        self._events, self._grid = events, grid
         self._parts: deque[_Part] = deque()
         self._expected: int | None = None  # tick of the next sample to be returned
         self._stop: int | None = None
@@ -40,6 +40,8 @@ class Reception:
         self._cause: _Cause | None = None
         self._over = ""
         self._fresh = True
+        self._stamped = self._unknown = False
+        self._after = 0  # where counting goes on, for a device that does not tell its time
         self.receiving = False
         """Whether a reception is on."""
         self.next: int | None = None
@@ -48,10 +50,13 @@ class Reception:
     def start(self, time: int | None, n: int | None) -> None:
         """Begin at tick `time` (None: with whatever comes first), `n` samples (None: without end)."""
         self._parts.clear()
+        if self._cause is not None:  # nothing came behind it that could have told it
+            self._events.append(Event(self._cause.kind, self._expected, 0, self._cause.detail))
         self._expected = self.next = time
         self._count = n
         self._stop = None if n is None or time is None else time + n
         self._cause, self._over, self._fresh, self.receiving = None, "", True, True
+        self._stamped = self._unknown = False
 
     def want(self, most: int) -> int:
         """How many of `most` samples the device should be asked for; 0: it has given all."""
@@ -61,12 +66,21 @@ class Reception:
         return max(min(most, left), 0)
 
     def put(self, samples: Samples, tick: int | None) -> None:
-        """Take samples (channels, n) of a tick (None: they follow on). What is not finite is lost."""
-        first = tick if tick is not None else (self.next or 0)
+        """Take samples (channels, n) of a tick (None: they follow on). What is not finite is lost.
+
+        Behind a loss of unknown length what has no tick is lost too where others had one; where none has,
+        ticks go on from a later multiple of `grid`.
+        """
+        if tick is None and self._unknown and self._stamped:
+            return
+        first = tick if tick is not None else self._after if self.next is None else self.next
+        if tick is None and self._unknown and self._expected is not None:
+            first = (first // self._grid + 1) * self._grid
+        self._stamped, self._unknown = self._stamped or tick is not None, False
         if self._expected is None:
             self._expected = first
             self._stop = None if self._count is None else first + self._count
-        self.next = first + samples.shape[1]
+        self.next = self._after = first + samples.shape[1]
         for low, high in _finite_runs(samples):
             if low:
                 self.blame(EventKind.SEQUENCE_GAP, "the device gave NaN or infinite samples")
@@ -76,6 +90,15 @@ class Reception:
                 self.blame(EventKind.SEQUENCE_GAP, "the device gave NaN or infinite samples")
         if not self._parts and samples.shape[1]:
             self.blame(EventKind.SEQUENCE_GAP, "the device gave NaN or infinite samples")
+
+    def missed(self, kind: EventKind, detail: str) -> None:
+        """The device says that it has lost samples behind the last ones, and not how many."""
+        self.blame(kind, detail)
+        self._unknown = True
+
+    def go_on(self, tick: int) -> None:
+        """The device began anew while nobody received: what has no tick is counted from this one on."""
+        self._after = tick
 
     def blame(self, kind: EventKind, detail: str) -> None:
         """Say why samples before the next ones may be missing; the first reason stands."""
@@ -90,6 +113,7 @@ class Reception:
         """The device began anew and goes on from `tick`. Returns how many samples it has to give still (None:
         no end); none are left: 0."""
         self.blame(EventKind.SEQUENCE_GAP, why)
+        self._after = tick
         if self._expected is None or not self._fresh or tick > self._expected:
             self.next = tick
         if self._count is None:

@@ -45,7 +45,8 @@ class SoapyRadio(SoapySettings):
 
     When a device is lost, `recv` and `send` try to reach it again until their timeout. Its time may then
     begin anew: ticks go on from a later multiple of `grid`, with SEQUENCE_GAP and Flag.GAP. Settings are
-    made again; a calibration does not hold any more.
+    made again; a calibration does not hold any more. A loss that a driver without time tells of is such a
+    gap too, whatever was lost. A burst under way is sent again, whole, if it can still be in time.
 
     Raises RadioError for a device that is not there, lacks channels, or cannot be set so.
     """
@@ -77,7 +78,7 @@ class SoapyRadio(SoapySettings):
         self._seen = 0  # the latest tick that is known to have been
         self._lost = ""  # why the device is gone
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
-        self._reception, self._bursts = Reception(self._events), Bursts(self._events)
+        self._reception, self._bursts = Reception(self._events, grid), Bursts(self._events)
 
     # Sending ----------------------------------------------------------------------------------
 
@@ -96,6 +97,8 @@ class SoapyRadio(SoapySettings):
                 self._check_open()
                 if self._lost:
                     raise RadioTimeout(f"send: no device within {timeout:g} s: {self._lost}")
+                if self._bursts.skips(start_of_burst, end_of_burst):
+                    return
                 begun = False
                 try:
                     self._collect()
@@ -104,11 +107,14 @@ class SoapyRadio(SoapySettings):
                     at = self._when(time, start_of_burst)
                     self._bursts.begin(at, rows.shape[1], start_of_burst, end_of_burst)
                     begun = True
+                    if at is not None and at < self._base:  # before the device's time began
+                        self._bursts.missed(at)
+                        return
                     done = self._write(rows, at, end_of_burst, deadline)
                 except RadioError:
                     if not (self._gone() and start_of_burst) or clock.monotonic() >= deadline:
                         raise
-                    if begun:  # but nothing of it was taken: it is sent once the device is back
+                    if begun:  # it is sent whole once the device is back: what was taken is lost with it
                         self._bursts.cut(rows.shape[1], over=True)
                     continue
                 if done < rows.shape[1]:
@@ -121,14 +127,18 @@ class SoapyRadio(SoapySettings):
 
     def _write(self, rows: np.ndarray, time: int | None, end: bool, deadline: float) -> int:
         """How many samples the device took, or told to be late."""
-        done, ns = 0, None if time is None else self._clock.nanoseconds(time - self._base)
+        done, starved, device = 0, False, self._device
+        ns = None if time is None else self._clock.nanoseconds(time - self._base)
         while done < rows.shape[1]:
             left = deadline - clock.monotonic()
             piece = np.ascontiguousarray(rows[:, done:])
             found = self._device.write(piece, None if done else ns, end, min(max(left, 0), SLICE))
             if found.code > 0:
                 done += found.code
-            elif found.code in (0, soapy.TIMEOUT):
+            elif found.code == soapy.UNDERFLOW and not starved:
+                self._events.append(Event(EventKind.UNDERFLOW, detail="told by writeStream"))
+                starved = True
+            elif found.code in (0, soapy.TIMEOUT, soapy.UNDERFLOW):
                 if left <= 0:
                     break
                 self._tx_lock.release()  # whoever receives, and so makes room, may need it
@@ -136,16 +146,14 @@ class SoapyRadio(SoapySettings):
                     clock.sleep(YIELD)
                 finally:
                     self._tx_lock.acquire()
+                if self._device is not device:  # another one meanwhile, and this burst told to be late
+                    return int(rows.shape[1])
             elif found.code == soapy.TIME_ERROR:
                 self._bursts.late(time)
                 return int(rows.shape[1])
-            elif found.code == soapy.UNDERFLOW:
-                self._events.append(Event(EventKind.UNDERFLOW, None, 0, "told by writeStream"))
             else:
-                why = f"{self.device}: {self._device.says(found.code)} while sending"
-                if not done:
-                    self._lost = why
-                raise RadioError(f"{why}: what was queued is lost")
+                self._lost = f"{self.device}: {self._device.says(found.code)} while sending"
+                raise RadioError(f"{self._lost}: what was queued is lost")
         return done
 
     def _when(self, time: int | None, start_of_burst: bool) -> int | None:
@@ -173,15 +181,7 @@ class SoapyRadio(SoapySettings):
         for _ in range(MOST_EVENTS):
             found = self._device.status()
             tick = None if found.time is None else self._clock.tick(found.time) + self._base
-            if found.code == soapy.TIME_ERROR:
-                self._bursts.late(tick)
-            elif found.code == soapy.UNDERFLOW:
-                self._events.append(Event(EventKind.UNDERFLOW, tick))
-            elif found.code == soapy.CORRUPTION:
-                self._events.append(Event(EventKind.SEQUENCE_GAP, tick, 0, "samples to transmit got lost"))
-            elif found.code >= 0 and found.ended:
-                self._bursts.acknowledged(tick)
-            elif found.code < 0:
+            if not self._bursts.hear(found, tick):
                 return  # nothing more, or nobody there: recv and send find out
 
     def events(self) -> list[Event]:
@@ -286,9 +286,9 @@ class SoapyRadio(SoapySettings):
             self._reception.put(into if count == want else into[:, :count].copy(), tick)
             self._seen = max(self._seen, self._reception.next or 0)
         elif found.code == soapy.OVERFLOW:
-            self._reception.blame(EventKind.OVERFLOW, "told by readStream")
+            self._reception.missed(EventKind.OVERFLOW, "told by readStream")
         elif found.code == soapy.CORRUPTION:
-            self._reception.blame(EventKind.SEQUENCE_GAP, "corrupted samples, told by readStream")
+            self._reception.missed(EventKind.SEQUENCE_GAP, "corrupted samples, told by readStream")
         elif found.code == soapy.TIME_ERROR:
             self._reception.end("its time had passed when it reached the device")
         elif found.code not in (0, soapy.TIMEOUT):
@@ -349,6 +349,8 @@ class SoapyRadio(SoapySettings):
                     self._activate(ahead if ahead is not None and ahead > now else None, left)
             else:
                 self._events.append(Event(EventKind.SEQUENCE_GAP, now, 0, why))
+                self._reception.go_on(now)
+                self._seen = max(self._seen, now)
         except RadioError as error:
             self._lost = str(error)
             return False
@@ -365,6 +367,7 @@ class SoapyRadio(SoapySettings):
                 raise RadioError("set_rate: a reception is on: stop it first")
             self._clock = TickClock(self._device.set_rate(rate))
             self._base = self._seen = 0
+            self._reception.go_on(0)
             self._bursts.forget(0)
             return self._clock.rate
 

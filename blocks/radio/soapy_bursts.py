@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from blocks.radio.interface import Event, EventKind
+from blocks.radio.soapy_device import CORRUPTION, TIME_ERROR, UNDERFLOW, Result
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Bursts:
     def __init__(self, events: deque[Event]) -> None:
         self._events = events
         self._waiting: deque[_Burst] = deque(maxlen=10_000)
+        self._skip = False
         self.end = 0
         """The tick behind what was sent last, as far as it is known."""
 
@@ -39,6 +41,17 @@ class Bursts:
         burst.whole = end_of_burst
         self.end = max(self.end, burst.end or 0)
 
+    def skips(self, start_of_burst: bool, end_of_burst: bool) -> bool:
+        """Whether what is handed over is the rest of a burst that was late, unknown to the device."""
+        skip = self._skip and not start_of_burst
+        self._skip = skip and not end_of_burst
+        return skip
+
+    def missed(self, time: int) -> None:
+        """The last burst was for a tick before the device's time began: it is not handed on."""
+        self._skip = self.open
+        self.late(time)
+
     def cut(self, missing: int, over: bool) -> None:
         """The last samples were not taken; `over`: nothing of the burst was."""
         burst = self._waiting[-1]
@@ -49,6 +62,18 @@ class Bursts:
         burst.whole = False
         if over:
             self._waiting.pop()
+
+    def hear(self, found: Result, tick: int | None) -> bool:
+        """Take one answer of readStreamStatus; False for one that tells of nothing."""
+        if found.code == TIME_ERROR:
+            self.late(tick)
+        elif found.code == UNDERFLOW:
+            self._events.append(Event(EventKind.UNDERFLOW, tick))
+        elif found.code == CORRUPTION:
+            self._events.append(Event(EventKind.SEQUENCE_GAP, tick, 0, "samples to transmit got lost"))
+        elif found.code >= 0 and found.ended:
+            self.acknowledged(tick)
+        return bool(found.code >= 0 or found.code in (TIME_ERROR, UNDERFLOW, CORRUPTION))
 
     def late(self, tick: int | None) -> None:
         """A burst came after its time, which is `tick` or about it."""
@@ -72,7 +97,8 @@ class Bursts:
         self._events.append(Event(EventKind.BURST_ACK, None if burst is None else burst.start))
 
     def forget(self, now: int) -> None:
-        """The device has lost what it was given; time goes on at `now`."""
+        """The device has lost what it was given; time goes on at `now`. What is still to come is skipped."""
+        self._skip = self.open
         for burst in self._waiting:
             self._events.append(Event(EventKind.LATE, burst.start, 0, "lost with the device"))
         self._waiting.clear()

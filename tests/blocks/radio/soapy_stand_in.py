@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-TIMEOUT, OVERFLOW, NOT_SUPPORTED = -1, -4, -5
+TIMEOUT, STREAM_ERROR, CORRUPTION, OVERFLOW, NOT_SUPPORTED, TIME_ERROR, UNDERFLOW = range(-1, -8, -1)
 
 
 class Span:
@@ -37,6 +37,8 @@ class PlainDevice:
         self.rates, self.gains, self.frequencies = {0: 1e6, 1: 1e6}, {0: 0.0, 1: 0.0}, {0: 1e9, 1: 1e9}
         self.answers: list[int] = []
         self.count, self.sent, self.closed, self.active = 0, 0, 0, False
+        self.gone = False
+        self.refuses = 0  # what writeStream says instead of taking samples
 
     def getNumChannels(self, direction: int) -> int:
         return 1
@@ -72,6 +74,8 @@ class PlainDevice:
         self.closed += 1
 
     def readStream(self, stream: str, rows: list[np.ndarray], n: int, timeoutUs: int) -> Any:
+        if self.gone:
+            return SimpleNamespace(ret=STREAM_ERROR, flags=0, timeNs=0)
         if self.answers:
             return SimpleNamespace(ret=self.answers.pop(0), flags=0, timeNs=0)
         n = min(n, 100)
@@ -82,6 +86,8 @@ class PlainDevice:
     def writeStream(
         self, stream: str, rows: list[np.ndarray], n: int, flags: int, time: int, timeout: int
     ) -> Any:
+        if self.refuses:
+            return SimpleNamespace(ret=self.refuses, flags=0, timeNs=0)
         self.sent += n
         return SimpleNamespace(ret=n, flags=flags, timeNs=0)
 

@@ -218,3 +218,28 @@ def test_small_takes_add_up() -> None:
     reception.put(ramp(0, 100), 0)
     parts = list(itertools.takewhile(lambda p: p is not None, (reception.take(7) for _ in range(15))))
     assert [part.samples.shape[1] for part in parts if part] == [7] * 14 + [2]
+
+
+def test_a_loss_of_unknown_length_goes_on_at_the_grid_where_nothing_has_a_tick() -> None:
+    reception, events = begun()
+    reception.put(ramp(0, 100), None)
+    reception.missed(EventKind.OVERFLOW, "told")
+    reception.put(ramp(1280, 50), None)
+    reception.put(ramp(1330, 50), None)
+    check(reception.take(100), 0, 100)
+    check(reception.take(100), 1280, 50, Flag.GAP)
+    check(reception.take(100), 1330, 50)
+    assert list(events) == [Event(EventKind.OVERFLOW, 100, 1180, "told")]
+
+
+def test_samples_without_a_tick_behind_a_loss_are_lost_where_others_have_one() -> None:
+    reception, events = begun(0)
+    reception.put(ramp(0, 100), 0)
+    reception.missed(EventKind.OVERFLOW, "told")
+    reception.put(ramp(0, 50), None)  # of when, nobody knows
+    reception.put(ramp(400, 50), 400)
+    reception.put(ramp(450, 50), None)
+    check(reception.take(100), 0, 100)
+    check(reception.take(100), 400, 50, Flag.GAP)
+    check(reception.take(100), 450, 50)
+    assert list(events) == [Event(EventKind.OVERFLOW, 100, 300, "told")]

@@ -1,13 +1,19 @@
-"""Which burst an acknowledgement or a time error belongs to."""
+"""Which burst an acknowledgement or a time error belongs to, and what becomes of one that a restart meets."""
 
 from __future__ import annotations
 
+import time as clock
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from blocks.radio.interface import Event, EventKind
+from blocks.radio.soapy import SoapyRadio
 from blocks.radio.soapy_bursts import Bursts
+from tests.blocks.radio.contract import PATIENCE, collect, heard, joined, noise
+from tests.blocks.radio.soapy_loop import arguments, need_driver, served
 
 ACK, LATE = EventKind.BURST_ACK, EventKind.LATE
 
@@ -98,3 +104,48 @@ def test_bursts_that_are_lost_with_the_device_were_late() -> None:
     assert bursts.end == 120
     bursts.acknowledged(None)  # of nothing
     assert told(events)[-1] == (ACK, None)
+
+
+@pytest.mark.parametrize("time", [5000, None])
+def test_a_burst_that_a_restart_interrupts_is_sent_whole(time: int | None) -> None:
+    need_driver()
+    with served(queue=3000) as server, SoapyRadio(arguments(server)) as radio:
+        burst = noise(16, 20_000)
+        with ThreadPoolExecutor(1) as pool:
+            sending = pool.submit(radio.tx.send, burst, time, timeout=PATIENCE)
+            until = clock.monotonic() + PATIENCE
+            while server.device.queued < 1000:  # its beginning; the rest waits for room
+                assert clock.monotonic() < until
+                clock.sleep(0.01)
+            server.device.queue = 1 << 17
+            server.inject("restart")
+            while server.device.queued < 20_000:
+                assert clock.monotonic() < until
+                clock.sleep(0.01)
+            radio.rx.start(0, 30_000)
+            got = joined(collect(radio))
+            sending.result(PATIENCE)
+        at = time or 0
+        np.testing.assert_allclose(got[:, at : at + 20_000], heard(radio, burst), atol=1e-6)
+        assert not got[:, :at].any()
+        assert not got[:, at + 20_000 :].any()
+        assert EventKind.LATE not in {event.kind for event in radio.events()}
+
+
+def test_a_burst_for_a_tick_before_the_device_began_anew_is_late_up_to_its_end() -> None:
+    need_driver()
+    with served() as server, SoapyRadio(arguments(server)) as radio:
+        radio.rx.start(0, 5000)
+        collect(radio)
+        server.inject("restart")
+        for first in (True, False):
+            time = 5000 if first else None
+            radio.tx.send(noise(16, 100), time, start_of_burst=first, end_of_burst=not first)
+        radio.tx.send(noise(16, 100), 6000)
+        radio.rx.start(5120, 2000)
+        got = joined(collect(radio))
+        assert not got[:, :880].any()
+        np.testing.assert_allclose(got[:, 880:980], heard(radio, noise(16, 100)), atol=1e-6)
+        assert not got[:, 980:].any()
+        told = [(event.kind, event.time) for event in radio.events()]
+    assert told == [(EventKind.SEQUENCE_GAP, 5120), (LATE, 5000), (ACK, 6000)]

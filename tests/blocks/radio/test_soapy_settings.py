@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from blocks.radio import soapy_device
-from blocks.radio.interface import EventKind, RadioError
+from blocks.radio.interface import EventKind, Flag, RadioError, RadioTimeout
 from blocks.radio.soapy import SoapyRadio
 from tests.blocks.radio import soapy_stand_in
 from tests.blocks.radio.contract import collect, joined, noise
@@ -52,6 +52,54 @@ def test_an_overflow_of_unknown_size_is_told(plain: Plain) -> None:
     radio.rx.start(n=50)
     collect(radio)
     assert [(e.kind, e.time, e.samples) for e in radio.events()] == [(EventKind.OVERFLOW, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(soapy_stand_in.OVERFLOW, EventKind.OVERFLOW), (soapy_stand_in.CORRUPTION, EventKind.SEQUENCE_GAP)],
+)
+def test_a_loss_that_is_told_is_a_gap_even_without_time(plain: Plain, code: int, kind: EventKind) -> None:
+    radio, device = plain
+    radio.rx.start(n=3000)
+    before = radio.rx.recv(100)
+    device.answers = [code]
+    device.count += 5000  # lost
+    after = radio.rx.recv(100)
+    assert (before.time, before.flags) == (0, Flag.NONE)
+    assert (after.time, after.flags, after.samples[0, 0]) == (1280, Flag.GAP, 5100)
+    assert [(e.kind, e.time, e.samples) for e in radio.events()] == [(kind, 100, 1180)]
+    rest = collect(radio)
+    assert rest[-1].time + rest[-1].samples.shape[1] == 3000
+
+
+def test_ticks_go_on_from_one_reception_to_the_next(plain: Plain) -> None:
+    radio, device = plain
+    radio.rx.start(n=150)
+    collect(radio)
+    radio.rx.start(n=50)
+    (again,) = collect(radio)
+    assert (again.time, again.flags) == (150, Flag.END)
+    assert radio.now() == 200
+    radio.rx.start()
+    device.gone = True
+    with pytest.raises(RadioTimeout):
+        radio.rx.recv(timeout=0)
+    radio.rx.stop()
+    radio.rx.start(n=50)  # found again: another session of the device
+    (anew,) = collect(radio)
+    assert anew.time == 1280
+    assert radio.now() == 1330
+    (gap,) = radio.events()
+    assert gap.kind == EventKind.SEQUENCE_GAP
+    assert "began anew" in gap.detail
+
+
+def test_a_driver_that_takes_nothing_ends_the_wait(plain: Plain) -> None:
+    radio, device = plain
+    device.refuses = soapy_stand_in.UNDERFLOW
+    with pytest.raises(RadioTimeout, match=r"stayed full for 0.05 s, 0 of 10"):
+        radio.tx.send(noise(1, 10), timeout=0.05)
+    assert [e.kind for e in radio.events()] == [EventKind.UNDERFLOW]
 
 
 def test_what_needs_time_is_refused(plain: Plain) -> None:

@@ -86,6 +86,11 @@ class StreamDevice:
         """The next tick."""
         return int(self.engine.time)
 
+    @property
+    def queued(self) -> int:
+        """Samples of a channel that wait to be transmitted."""
+        return self._queued
+
     def reset(self) -> None:
         """As after a power cut, but for the engine."""
         self.rate = float(getattr(getattr(self.engine, "settings", None), "rate", 1e6))

@@ -109,6 +109,7 @@ class IioRadio(IioSettings):
         self._acknowledged: deque[tuple[int, Event]] = deque()  # and the tick when they have left for sure
         self._sent = 0
         self._trouble = ""  # why there is no session
+        self._failure: Exception | None = None  # what has ended the thread, and should not have
         self._streaming = False
         self._renew = True  # the streams have to be opened
         self._waiters = 0
@@ -194,6 +195,12 @@ class IioRadio(IioSettings):
 
     # What is called with the lock held ---------------------------------------------------------
 
+    def _check_open(self) -> None:
+        if (error := self._failure) is not None:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            raise RadioError(f"{self.device} has failed ({said}): open the radio again") from error
+        super()._check_open()
+
     def _now(self) -> int:
         return self._sent if self.capabilities.tx_channels else self._alignment.held(0)
 
@@ -235,20 +242,27 @@ class IioRadio(IioSettings):
                     self._trouble = ""
                 except RadioError as error:
                     self._break(str(error))
+        except Exception as error:  # noqa: BLE001 - nobody waits for this thread: who calls next is told
+            with self._lock:
+                if not self._closing:
+                    self._failure = error
         finally:
             with self._lock:
                 self._closing = True
                 self._lock.notify_all()
-            self._array.close_streams(broken=bool(self._trouble))
+            self._array.close_streams(broken=bool(self._trouble or self._failure))
             self._array.close()
 
     def _break(self, why: str) -> None:
         """The streams have ended by themselves: wait a little, then try again."""
         self._array.close_streams(broken=True)
         with self._lock:
-            if not self._trouble and not self._closing:
+            if not self._renew and not self._closing:  # else this session is known to be over
                 kept = self._alignment.held(0)
-                self._events.append(Event(EventKind.SEQUENCE_GAP, kept, self._begin_anew(), why))
+                if self._trouble and self._sent == kept:
+                    self._renew = True  # it failed before it moved a sample: nothing was lost again
+                else:
+                    self._events.append(Event(EventKind.SEQUENCE_GAP, kept, self._begin_anew(), why))
             self._trouble = why
             self._lock.wait_for(lambda: self._closing, RETRY)
 

@@ -93,11 +93,16 @@ class Timeline:
         return events
 
     def forget(self, now: int) -> list[Event]:
-        """Drop what was to leave before `now` and no longer can; returns a LATE event for each burst."""
+        """Drop every burst of which something was to leave before `now` and no longer can, all of it.
+
+        Returns a LATE event for each.
+        """
         late: dict[int, Event] = {}
-        while self._segments and self._segments[0].start < now:
+        while self._segments and (self._segments[0].start < now or self._segments[0].burst in late):
             segment = self._segments.popleft()
             late[segment.burst] = Event(EventKind.LATE, segment.burst, detail="lost with the connection")
+        # The ticks of what was dropped are free again.
+        self.end = self._segments[-1].end if self._segments else min(self.end, now)
         if self._burst in late:
             self._burst, self._skip = None, True
         return list(late.values())

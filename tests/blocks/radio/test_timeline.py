@@ -100,6 +100,47 @@ def test_what_can_no_longer_leave_is_late() -> None:
     assert not line.read(0, 100).any()
 
 
+def test_a_burst_in_pieces_is_late_as_a_whole_and_its_ticks_are_free() -> None:
+    line = Timeline(2)
+    line.put(ones(150), 1000, 0, True, False)
+    line.put(ones(850), None, 0, False, True)  # lies behind the tick at which time goes on
+    line.put(ones(10), 2500, 0, True, True)
+    assert [(e.kind, e.time) for e in line.forget(1100)] == [(EventKind.LATE, 1000)]
+    assert not line.read(0, 2500).any()
+    assert line.read(2500, 2510).all()
+    assert [(e.kind, e.time) for e in line.release(3000)] == [(EventKind.BURST_ACK, 2500)]
+    line.put(ones(150), 3000, 3000, True, False)
+    line.put(ones(850), None, 3000, False, True)
+    line.forget(3100)
+    assert line.waiting(3100) == 0
+    assert line.put(ones(10), 3500, 3100, True, True) is None
+
+
+def test_what_is_still_to_come_of_a_forgotten_burst_is_dropped() -> None:
+    line = Timeline(2)
+    line.put(ones(150), 1000, 0, True, False)
+    line.put(ones(300), None, 0, False, False)
+    assert [e.time for e in line.forget(1100)] == [1000]
+    assert line.put(ones(300), None, 1100, False, False) is None
+    assert line.put(ones(100), 2000, 1100, False, True) is None
+    assert not line.read(0, 5000).any()
+    assert line.release(5000) == []
+    line.put(ones(10), None, 5000, True, True)
+    assert [(e.kind, e.time) for e in line.release(5010)] == [(EventKind.BURST_ACK, 5000)]
+
+
+def test_a_burst_is_late_once_where_its_first_piece_has_left_and_not_where_all_has() -> None:
+    line = Timeline(2)
+    line.put(ones(100), 0, 0, True, False)
+    line.put(ones(100), None, 0, False, True)
+    line.put(ones(100), 300, 0, True, False)
+    line.put(ones(100), None, 0, False, True)
+    assert [(e.kind, e.time) for e in line.release(400)] == [(EventKind.BURST_ACK, 0)]
+    assert [(e.kind, e.time) for e in line.forget(450)] == [(EventKind.LATE, 300)]
+    assert line.forget(500) == []
+    assert line.release(900) == []
+
+
 def test_room_is_waited_for_and_its_lack_is_one_line() -> None:
     lock = threading.Condition()
     with lock:

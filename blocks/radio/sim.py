@@ -74,7 +74,9 @@ class SimRadio(SoftwareRadio):
         self._lock = threading.Condition()
         self._timeline, self._alignment = Timeline(antennas), Alignment(antennas + 1)
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
-        self._lost: deque[tuple[int, int]] = deque()  # what an overflow is going to take
+        self._lost: deque[tuple[int, int]] = deque()  # what overflows are going to take, without overlap
+        # What array and user have received and the other not yet: (number of the first sample, samples).
+        self._ahead: tuple[deque[tuple[int, np.ndarray]], ...] = (deque(), deque())
         self._silent: list[tuple[int, int]] = []  # what an underflow is going to silence
         self._late: list[tuple[int, int]] = []
         self._queue, self._closed = queue, False
@@ -101,7 +103,8 @@ class SimRadio(SoftwareRadio):
 
     def inject(self, kind: EventKind, first: int, count: int) -> None:
         """Make ticks first … first + count - 1 suffer: OVERFLOW loses what is received there, UNDERFLOW
-        silences what is sent, LATE refuses every burst that is to begin there.
+        silences what is sent, LATE refuses every burst that is to begin there. What several overflows take
+        is their union, each tick told once.
 
         Raises RadioError for ticks that have passed, and for other kinds.
         """
@@ -111,7 +114,7 @@ class SimRadio(SoftwareRadio):
                     f"inject: count must be at least 1 and first from {self._channel.fixed} on, which is next"
                 )
             if kind == EventKind.OVERFLOW:
-                self._lost = deque(sorted([*self._lost, (first, first + count)]))
+                self._lost = _union([*self._lost, (first, first + count)])
             elif kind == EventKind.UNDERFLOW:
                 self._silent.append((first, first + count))
             elif kind == EventKind.LATE:
@@ -206,20 +209,42 @@ class SimRadio(SoftwareRadio):
             if first <= low < last:
                 self._events.append(Event(EventKind.UNDERFLOW, low, high - low, "injected"))
         array, user = self._channel.step(sent)
-        while self._lost and self._lost[0][0] < self._channel.time:
-            self._lose(array, user, *self._lost.popleft())
-        self._push(array, user, None)
+        self._ahead[0].append((self._channel.array_first, array))
+        self._ahead[1].append((self._channel.user_first, user[None]))
+        # A user's clock of its own makes the user lag or lead: a loss begins once both have come to it.
+        reached = min(self._channel.time, self._channel.user_first + user.size)
+        while self._lost and self._lost[0][0] < reached:
+            self._lose(*self._lost.popleft())
+        self._push(reached)
 
-    def _lose(self, array: np.ndarray, user: np.ndarray, low: int, high: int) -> None:
+    def _lose(self, low: int, high: int) -> None:
         """Keep what was received up to tick `low`, and nothing until `high`."""
-        self._push(array, user, low)
-        self._events.append(Event(EventKind.OVERFLOW, low, high - low, "injected"))
-        self._alignment.restart(high)
+        self._push(low)
+        low = max(low, self._alignment.held(0))  # what a loss that is under way takes has been told
+        if low < high:
+            self._events.append(Event(EventKind.OVERFLOW, low, high - low, "injected"))
+            self._alignment.restart(high)
 
-    def _push(self, array: np.ndarray, user: np.ndarray, stop: int | None) -> None:
-        """Append what is new of a slot, the first samples of which have the channel's numbers."""
-        rows = [*zip(array, [self._channel.array_first] * len(array), strict=True)]
-        for channel, (row, first) in enumerate([*rows, (user, self._channel.user_first)]):
-            held = self._alignment.held(channel)
-            part = row[max(held - first, 0) : None if stop is None else max(stop - first, 0)]
-            self._alignment.push(channel, part)
+    def _push(self, stop: int) -> None:
+        """Align what was received before tick `stop`, but for what is lost."""
+        antennas = self.scenario.antennas
+        for queue, channels in zip(self._ahead, (range(antennas), [antennas]), strict=True):
+            while queue and queue[0][0] < stop:
+                first, samples = queue.popleft()
+                if first + samples.shape[1] > stop:
+                    queue.appendleft((stop, samples[:, stop - first :]))
+                for channel, row in zip(channels, samples, strict=True):
+                    held = self._alignment.held(channel)
+                    self._alignment.push(channel, row[max(held - first, 0) : stop - first])
+
+
+def _union(intervals: list[tuple[int, int]]) -> deque[tuple[int, int]]:
+    """The same ticks as intervals in order that neither overlap nor touch."""
+    union: deque[tuple[int, int]] = deque()
+    for low, high in sorted(intervals):
+        if union and low <= union[-1][1]:
+            first, last = union.pop()
+            union.append((first, max(last, high)))
+        else:
+            union.append((low, high))
+    return union

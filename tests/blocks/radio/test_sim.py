@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from blocks.radio.interface import EventKind, Flag, RadioError, RadioTimeout
 from blocks.radio.sim import SimRadio
 from isac_models.impairments import Impairments
 from isac_models.scenario import Scenario
+from isac_models.waveform.burst_format import BurstFormat
 from tests.blocks.radio.contract import Loop, RadioContract, collect, joined, noise
 
 SMALL = Scenario(antennas=4, grid_size=64)
+SLOT = BurstFormat(antennas=4, order=SMALL.order).slot
 
 
 class TestSimRadio(RadioContract):
@@ -104,6 +107,74 @@ def test_an_overflow_over_several_slots_is_one_gap_of_its_size() -> None:
         np.testing.assert_array_equal(np.concatenate([p.samples for p in after], axis=1)[:4], burst[:, 5000:])
         overflow = [e for e in radio.events() if e.kind == EventKind.OVERFLOW]
         assert [(e.time, e.samples) for e in overflow] == [(1000, 4000)]
+
+
+def gaps(radio: SimRadio, upto: int) -> list[tuple[int, int]]:
+    """First tick and number of what is missing in a reception from tick 0 on."""
+    found, expected = [], 0
+    radio.rx.start(0)
+    while expected < upto:
+        part = radio.rx.recv()
+        if part.flags & Flag.GAP:
+            found.append((expected, part.time - expected))
+        expected = part.time + part.samples.shape[1]
+    return found
+
+
+def overflows(radio: SimRadio) -> list[tuple[int | None, int]]:
+    return [(e.time, e.samples) for e in radio.events() if e.kind == EventKind.OVERFLOW]
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e-3, -1e-3])
+@pytest.mark.parametrize(
+    ("losses", "union"),
+    [
+        ([(5000, 3000), (6000, 100)], [(5000, 3000)]),
+        ([(6000, 3000), (5000, 3000)], [(5000, 4000)]),
+        ([(5000, 100), (5100, 100), (5300, 10)], [(5000, 200), (5300, 10)]),
+        ([(4 * SLOT - 1, 100), (9 * SLOT, 100)], [(4 * SLOT - 1, 100), (9 * SLOT, 100)]),
+    ],
+)
+def test_overflows_are_told_as_the_gaps_that_are_seen(
+    losses: list[tuple[int, int]], union: list[tuple[int, int]], offset: float
+) -> None:
+    with SimRadio(SMALL, replace(Impairments.none(4), clock_offset=offset)) as radio:
+        for first, count in losses:
+            radio.inject(EventKind.OVERFLOW, first, count)
+        assert gaps(radio, 20_000) == union
+        assert overflows(radio) == union
+
+
+def test_an_overflow_in_one_that_is_under_way_takes_only_what_is_left() -> None:
+    with SimRadio(SMALL) as radio:
+        radio.inject(EventKind.OVERFLOW, 2000, 4000)
+        radio.rx.start(0)
+        while (part := radio.rx.recv()).time + part.samples.shape[1] < 2000:
+            pass
+        assert overflows(radio) == [(2000, 4000)]
+        radio.inject(EventKind.OVERFLOW, 4000, 100)
+        radio.inject(EventKind.OVERFLOW, 5000, 1500)
+        assert radio.rx.recv().time == 6500
+        assert overflows(radio) == [(6000, 500)]
+
+
+@pytest.mark.parametrize("offset", [1e-3, -1e-3])
+def test_a_loss_moves_no_channel_against_another_whatever_the_clock(offset: float) -> None:
+    def stream(*losses: tuple[int, int]) -> np.ndarray:
+        """All samples by their ticks, NaN where there are none."""
+        out = np.full((5, 40_000), np.nan, np.complex64)
+        with SimRadio(SMALL, replace(Impairments.none(4), clock_offset=offset), seed=3) as radio:
+            for loss in losses:
+                radio.inject(EventKind.OVERFLOW, *loss)
+            radio.rx.start(0, 40_000)
+            for part in collect(radio):
+                out[:, part.time : part.time + part.samples.shape[1]] = part.samples
+        return out
+
+    expected = stream()
+    low = 24 * SLOT + 1  # a fast clock has come further before this slot
+    expected[:, low : low + 10] = np.nan
+    np.testing.assert_array_equal(stream((low, 10)), expected)
 
 
 def test_options_that_cannot_be_are_refused() -> None:

@@ -99,7 +99,7 @@ def test_a_front_end_that_is_started_again_is_found_again_and_its_calibration_do
     outcome = run("--radio", radio, "--bursts", "400", "--front-end-seed", "4", during=during)
     assert told == [False, True]
     assert outcome.result("radio_receive")["events"]["sequence_gap"] >= 1
-    assert outcome.detected.shape[0] >= 370
+    assert outcome.detected.shape[0] >= 290  # what was queued is lost: up to 1 << 17 samples, 102 bursts
     assert outcome.rates["ser"] < 0.1
 
 

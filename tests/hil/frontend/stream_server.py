@@ -99,9 +99,10 @@ class Server:
                         self._listen()
                     else:
                         stop.wait(TICK)
-                elif select.select([listener], [], [], TICK)[0]:
-                    with contextlib.suppress(OSError):
-                        self._admit(listener.accept()[0])
+                else:
+                    with contextlib.suppress(OSError, ValueError):  # a restart may have closed it meanwhile
+                        if select.select([listener], [], [], TICK)[0]:
+                            self._admit(listener.accept()[0])
         finally:
             self.stopped.set()
             self._close_listener()
@@ -209,8 +210,8 @@ class Server:
                 peer.close()
                 return
             connection = Connection(self, peer)
+            connection.start()  # before it is seen: whoever hangs up waits for its thread
             self._connections.add(connection)
-        connection.start()
 
     def _hang_up(self) -> None:
         with self._lock:

@@ -23,7 +23,7 @@ from isac_models.waveform.burst_format import BurstFormat
 from isac_models.waveform.sent import END, SentBurst
 from radio_recording import APART, Recording, scenario_and_layout
 
-PASSES = 5
+PASSES = 10
 """How often a recording is played in a measurement of speed, so that the graph's start counts little."""
 AT_ONCE = 8
 """Slots of a frame."""

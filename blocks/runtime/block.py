@@ -37,7 +37,7 @@ class Block:
     A block that `reframes` returns arrays of any length n ≥ 0, whatever the length of the frame: bursts
     found in samples, say. None of the fields that reach it go further, only those that it produces.
     Frames keep their numbers and tags; the tags of one that gives no items wait for the next that does.
-    Blocks below are not called for a frame without items.
+    Blocks below get no `work` for a frame without items, but `listen`.
 
     Blocks may tell each other things beside the stream, against its direction too, over message ports:
     `publish` sends, `messages` receives, `Flowgraph.message` connects.
@@ -136,7 +136,7 @@ class Block:
         reader listens, and unless one has 1024 messages unread. Raises MessageOverrun when that lasts for a
         second, TimeoutError for a reader that does not come in 30 s, TypeError or ValueError for what cannot
         be sent. Where nobody reads the port nothing happens.
-        Outside a graph the value is kept in `published`. Call it from `start`, `work` or `flush`.
+        Outside a graph the value is kept in `published`. Call it from `start`, `work`, `listen` or `flush`.
         """
         if port not in self.publishes:
             raise ValueError(f"block {self.name} declares no message port {port!r} in `publishes`")

@@ -250,8 +250,10 @@ class IioRadio(IioSettings):
             with self._lock:
                 self._closing = True
                 self._lock.notify_all()
-            self._array.close_streams(broken=bool(self._trouble or self._failure))
-            self._array.close()
+            try:
+                self._array.close_streams(broken=bool(self._trouble or self._failure))
+            finally:
+                self._array.close()
 
     def _break(self, why: str) -> None:
         """The streams have ended by themselves: wait a little, then try again."""

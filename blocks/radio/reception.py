@@ -49,9 +49,10 @@ class Reception:
 
     def start(self, time: int | None, n: int | None) -> None:
         """Begin at tick `time` (None: with whatever comes first), `n` samples (None: without end)."""
+        for cause in (*(part.cause for part in self._parts), self._cause):
+            if cause is not None:  # what came behind it was not asked for any more
+                self._events.append(Event(cause.kind, self._expected, 0, cause.detail))
         self._parts.clear()
-        if self._cause is not None:  # nothing came behind it that could have told it
-            self._events.append(Event(self._cause.kind, self._expected, 0, self._cause.detail))
         self._expected = self.next = time
         self._count = n
         self._stop = None if n is None or time is None else time + n
@@ -182,6 +183,7 @@ class Reception:
         lost = self._stop - self._expected
         cause = self._cause or _Cause(EventKind.SEQUENCE_GAP, self._over or "found by the timestamps")
         self._events.append(Event(cause.kind, self._expected, lost, cause.detail))
+        self._cause = None
         raise RadioError(f"the last {lost} samples, up to tick {self._stop}, were lost: start again")
 
 

@@ -46,7 +46,8 @@ class SoapyRadio(SoapySettings):
     When a device is lost, `recv` and `send` try to reach it again until their timeout. Its time may then
     begin anew: ticks go on from a later multiple of `grid`, with SEQUENCE_GAP and Flag.GAP. Settings are
     made again; a calibration does not hold any more. A loss that a driver without time tells of is such a
-    gap too, whatever was lost. A burst under way is sent again, whole, if it can still be in time.
+    gap too, whatever was lost. A send that a restart interrupts begins again, unless its burst was told to
+    be late meanwhile; of a burst in pieces the rest is dropped.
 
     Raises RadioError for a device that is not there, lacks channels, or cannot be set so.
     """
@@ -99,14 +100,13 @@ class SoapyRadio(SoapySettings):
                     raise RadioTimeout(f"send: no device within {timeout:g} s: {self._lost}")
                 if self._bursts.skips(start_of_burst, end_of_burst):
                     return
-                begun = False
+                burst = None
                 try:
                     self._collect()
                     if start_of_burst and self._bursts.open:
                         self._device.write(rows[:, :0], None, True, 0)
                     at = self._when(time, start_of_burst)
-                    self._bursts.begin(at, rows.shape[1], start_of_burst, end_of_burst)
-                    begun = True
+                    burst = self._bursts.begin(at, rows.shape[1], start_of_burst, end_of_burst)
                     if at is not None and at < self._base:  # before the device's time began
                         self._bursts.missed(at)
                         return
@@ -114,11 +114,12 @@ class SoapyRadio(SoapySettings):
                 except RadioError:
                     if not (self._gone() and start_of_burst) or clock.monotonic() >= deadline:
                         raise
-                    if begun:  # it is sent whole once the device is back: what was taken is lost with it
-                        self._bursts.cut(rows.shape[1], over=True)
+                    # It is sent whole once the device is back: what was taken is lost with it.
+                    if burst is not None and not self._bursts.cut(burst, rows.shape[1], over=True):
+                        return  # but for one that was told to be late meanwhile
                     continue
                 if done < rows.shape[1]:
-                    self._bursts.cut(rows.shape[1] - done, over=not done and start_of_burst)
+                    self._bursts.cut(burst, rows.shape[1] - done, over=not done and start_of_burst)
                     raise RadioTimeout(
                         f"send: the device's queue stayed full for {timeout:g} s, {done} of {rows.shape[1]} "
                         "samples were taken: receive, so that time goes on"
@@ -134,7 +135,7 @@ class SoapyRadio(SoapySettings):
             piece = np.ascontiguousarray(rows[:, done:])
             found = self._device.write(piece, None if done else ns, end, min(max(left, 0), SLICE))
             if found.code > 0:
-                done += found.code
+                done, starved = done + found.code, False
             elif found.code == soapy.UNDERFLOW and not starved:
                 self._events.append(Event(EventKind.UNDERFLOW, detail="told by writeStream"))
                 starved = True
@@ -181,6 +182,8 @@ class SoapyRadio(SoapySettings):
         for _ in range(MOST_EVENTS):
             found = self._device.status()
             tick = None if found.time is None else self._clock.tick(found.time) + self._base
+            if tick is not None and found.code >= 0:  # a burst that has left
+                self._seen = max(self._seen, tick)
             if not self._bursts.hear(found, tick):
                 return  # nothing more, or nobody there: recv and send find out
 
@@ -341,6 +344,7 @@ class SoapyRadio(SoapySettings):
                 self._base = ((self._seen - now) // self._grid + 1) * self._grid  # later: a gap, always
                 why = f"the device began anew ({self._lost})"
             now += self._base
+            self._seen = max(self._seen, now)
             self._bursts.forget(now)
             if self._reception.receiving:
                 left = self._reception.resume(now, why)
@@ -350,7 +354,6 @@ class SoapyRadio(SoapySettings):
             else:
                 self._events.append(Event(EventKind.SEQUENCE_GAP, now, 0, why))
                 self._reception.go_on(now)
-                self._seen = max(self._seen, now)
         except RadioError as error:
             self._lost = str(error)
             return False

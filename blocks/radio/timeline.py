@@ -103,7 +103,9 @@ class Timeline:
             late[segment.burst] = Event(EventKind.LATE, segment.burst, detail="lost with the connection")
         # The ticks of what was dropped are free again.
         self.end = self._segments[-1].end if self._segments else min(self.end, now)
-        if self._burst in late:
+        if self._burst is not None and (self._burst in late or not self._segments):
+            # What is still to come of it is too late, too, where all that came before has left.
+            late[self._burst] = Event(EventKind.LATE, self._burst, detail="lost with the connection")
             self._burst, self._skip = None, True
         return list(late.values())
 

@@ -243,3 +243,21 @@ def test_samples_without_a_tick_behind_a_loss_are_lost_where_others_have_one() -
     check(reception.take(100), 400, 50, Flag.GAP)
     check(reception.take(100), 450, 50)
     assert list(events) == [Event(EventKind.OVERFLOW, 100, 300, "told")]
+
+
+def test_a_loss_is_told_once_whether_it_was_received_behind_or_not() -> None:
+    reception, events = begun(0, 100)
+    reception.put(ramp(0, 50), 0)
+    check(reception.take(100), 0, 50)
+    reception.missed(EventKind.OVERFLOW, "told")
+    reception.end("ended")
+    with pytest.raises(RadioError, match="the last 50 samples"):
+        reception.take(100)
+    reception.start(200, None)
+    assert list(events) == [Event(EventKind.OVERFLOW, 50, 50, "told")]
+    reception.put(ramp(200, 50), 200)
+    reception.missed(EventKind.OVERFLOW, "again")
+    reception.put(ramp(300, 50), 300)
+    check(reception.take(50), 200, 50)
+    reception.start(400, None)  # without what came behind the loss
+    assert list(events)[1:] == [Event(EventKind.OVERFLOW, 250, 0, "again")]

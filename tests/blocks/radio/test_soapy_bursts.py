@@ -88,11 +88,9 @@ def test_a_burst_without_a_time_is_told_without_one() -> None:
 
 def test_what_was_not_taken_does_not_count() -> None:
     bursts, _ = sent((100, 50))
-    bursts.begin(200, 50, True, True)
-    bursts.cut(50, over=True)
+    assert bursts.cut(bursts.begin(200, 50, True, True), 50, over=True)
     assert bursts.end == 200
-    bursts.begin(300, 50, True, True)
-    bursts.cut(20, over=False)
+    assert bursts.cut(bursts.begin(300, 50, True, True), 20, over=False)
     assert bursts.end == 330
     assert bursts.open
 
@@ -106,6 +104,41 @@ def test_bursts_that_are_lost_with_the_device_were_late() -> None:
     assert told(events)[-1] == (ACK, None)
 
 
+def test_what_was_told_to_be_late_meanwhile_is_not_cut_and_takes_no_other_with_it() -> None:
+    bursts, events = sent((100, 50))
+    burst = bursts.begin(200, 50, True, True)
+    bursts.late(200)
+    assert not bursts.cut(burst, 50, over=True)
+    another = bursts.begin(300, 50, True, True)
+    bursts.forget(1280)
+    assert not bursts.cut(another, 50, over=True)
+    assert told(events) == [(LATE, 200), (LATE, 100), (LATE, 300)]
+
+
+def test_the_rest_of_a_burst_that_was_lost_is_skipped_however_often_the_device_begins_anew() -> None:
+    bursts, events = sent()
+    bursts.begin(100, 50, True, False)
+    bursts.forget(1280)
+    bursts.forget(2560)
+    assert [bursts.skips(False, last) for last in (False, True, False)] == [True, True, False]
+    assert told(events) == [(LATE, 100)]
+    bursts.begin(3000, 50, True, False)
+    bursts.forget(3840)
+    assert not bursts.skips(True, True)  # another burst
+
+
+def test_a_burst_in_pieces_that_is_never_handed_on_leaves_nothing_behind() -> None:
+    bursts, events = sent((1000, 10))
+    bursts.begin(100, 50, True, False)
+    bursts.missed(100)
+    assert bursts.skips(False, True)
+    assert not bursts.open
+    assert bursts.end == 1010
+    bursts.acknowledged(None)
+    bursts.forget(5000)
+    assert told(events) == [(LATE, 100), (ACK, 1000)]
+
+
 @pytest.mark.parametrize("time", [5000, None])
 def test_a_burst_that_a_restart_interrupts_is_sent_whole(time: int | None) -> None:
     need_driver()
@@ -117,8 +150,8 @@ def test_a_burst_that_a_restart_interrupts_is_sent_whole(time: int | None) -> No
             while server.device.queued < 1000:  # its beginning; the rest waits for room
                 assert clock.monotonic() < until
                 clock.sleep(0.01)
-            server.device.queue = 1 << 17
             server.inject("restart")
+            server.device.queue = 1 << 17
             while server.device.queued < 20_000:
                 assert clock.monotonic() < until
                 clock.sleep(0.01)

@@ -149,3 +149,15 @@ def test_room_is_waited_for_and_its_lack_is_one_line() -> None:
             RadioTimeout, match=r"^send: the queue of 100 samples stayed full for 0\.01 s: rec"
         ):
             await_room(lock, lambda: False, 100, 0.01)
+
+
+def test_the_rest_of_a_burst_whose_beginning_has_left_is_late_behind_a_restart() -> None:
+    line, ones = Timeline(1), np.ones((1, 100), np.complex64)
+    line.put(ones, 0, 0, True, False)
+    assert line.release(100) == []
+    assert [(event.kind, event.time) for event in line.forget(1280)] == [(EventKind.LATE, 0)]
+    assert line.put(ones, None, 1280, False, True) is None
+    assert not line.read(0, 3000).any()
+    assert line.release(3000) == []
+    line.put(ones, None, 3000, True, True)
+    assert [(event.kind, event.time) for event in line.release(3100)] == [(EventKind.BURST_ACK, 3000)]

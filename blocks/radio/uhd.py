@@ -9,7 +9,6 @@ from __future__ import annotations
 import time as clock
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from blocks.radio.interface import (
     check_samples,
 )
 from blocks.radio.software import PlainRadio
+from blocks.radio.uhd_bursts import UhdBursts
 
 LEAD_SECONDS = 0.05
 """How far ahead of now a reception begins when no time is given, and a burst should lie."""
@@ -41,66 +41,6 @@ ASYNC = {
     "time_error": EventKind.LATE,
 }
 """Kind of event for each member of uhd.types.TXMetadataEventCode that is one."""
-
-
-@dataclass(eq=False)
-class _Burst:
-    """Ticks of the first sample and behind the last (None: not known), and how many the device took."""
-
-    start: int | None
-    end: int | None
-    samples: int = 0
-    whole: bool = False
-
-
-class _Bursts:
-    """What was handed to the device and not heard of since. The device tells in order, but not of all."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[_Burst] = deque(maxlen=10_000)
-        self._last = _Burst(None, None, whole=True)
-
-    def begin(self, time: int | None, n: int, start_of_burst: bool, end_of_burst: bool) -> None:
-        """`n` samples are handed over for a tick, or behind the last ones."""
-        if self._last.whole or start_of_burst:
-            self._last = _Burst(time, time)
-            self._waiting.append(self._last)
-        burst = self._last
-        at = burst.end if time is None else time
-        burst.end = None if at is None else at + n
-        burst.samples, burst.whole = burst.samples + n, end_of_burst
-
-    def cut(self, missing: int) -> None:
-        """So many of them were not taken; a burst of which nothing was taken has no answer."""
-        burst = self._last
-        burst.end = None if burst.end is None else burst.end - missing
-        burst.samples -= missing
-        burst.whole = not burst.samples  # else its rest may still come
-        if burst.whole and burst in self._waiting:
-            self._waiting.remove(burst)
-
-    def late(self, tick: int | None) -> int | None:
-        """The first tick of the burst that was seen to be late when the device was at `tick`."""
-        # Assumed: that is later than the burst's tick, or this tick itself; without a time none is late.
-        fits = [b for b in [*self._waiting] if b.start is not None and (tick is None or b.start <= tick)]
-        if not fits:
-            return None
-        burst = min(fits, key=lambda b: b.start != tick)  # the first, but for one that is named exactly
-        self._waiting.remove(burst)
-        return burst.start
-
-    def acknowledged(self, tick: int | None) -> int | None:
-        """The first tick of the burst whose end the device tells with `tick`."""
-        # Assumed: about the tick behind the burst's last sample; nothing ends before it has begun.
-        fits = [b for b in [*self._waiting] if b.whole]
-        if tick is not None:
-            begun = [(abs(b.end - tick), b) for b in fits if b.end and b.start is not None and b.start < tick]
-            fits = [min(begun, key=lambda e: e[0])[1]] if begun else [b for b in fits if b.start is None]
-        if not fits:
-            return None
-        while self._waiting.popleft() is not fits[0]:
-            pass  # there will be no answer any more
-        return fits[0].start
 
 
 class UhdRadio(PlainRadio):
@@ -144,7 +84,7 @@ class UhdRadio(PlainRadio):
         )
         super().__init__()
         self._events: deque[Event] = deque(maxlen=10_000)
-        self._bursts = _Bursts()
+        self._bursts = UhdBursts()
         self._expected: int | None = None  # the next tick, while a reception is on
         self._stop: int | None = None
         self._closed = False
@@ -180,7 +120,7 @@ class UhdRadio(PlainRadio):
             )
         self._rate = sent
         self._tx = self._rx = None  # streamers belong to a rate, and so do ticks and answers
-        self._bursts = _Bursts()
+        self._bursts = UhdBursts()
         return sent
 
     def set_gain(self, direction: Direction, channel: int, gain: float) -> float:
@@ -261,8 +201,8 @@ class UhdRadio(PlainRadio):
             metadata = self._uhd.types.TXAsyncMetadata()
             while self._tx.recv_async_msg(metadata, 0.0):
                 kind = ASYNC.get(metadata.event_code.name)
-                if kind is None:
-                    continue
+                if kind is None or (metadata.channel and kind in (EventKind.BURST_ACK, EventKind.LATE)):
+                    continue  # every channel answers, see UHD's examples/tx_bursts.cpp: the first counts
                 tick = self._ticks(metadata.time_spec) if metadata.has_time_spec else None
                 if kind == EventKind.BURST_ACK:
                     tick = self._bursts.acknowledged(tick)

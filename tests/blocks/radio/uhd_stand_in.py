@@ -64,7 +64,7 @@ class _Metadata:
 
     def __init__(self) -> None:
         self.has_time_spec = self.start_of_burst = self.end_of_burst = self.out_of_sequence = False
-        self.time_spec = TimeSpec(0.0)
+        self.time_spec, self.channel = TimeSpec(0.0), 0
         self.error_code, self.event_code = RXMetadataErrorCode.none, TXMetadataEventCode.burst_ack
 
 
@@ -161,7 +161,7 @@ class MultiUSRP:
 
 class _TxStreamer:
     def __init__(self, usrp: MultiUSRP, channels: int) -> None:
-        self.usrp, self.channels, self.end, self.late = usrp, channels, 0, False
+        self.usrp, self.channels, self.end, self.late, self.told = usrp, channels, 0, False, 0
 
     def send(self, samples: np.ndarray, metadata: _Metadata, timeout: float) -> int:
         assert samples.dtype == np.complex64
@@ -188,7 +188,10 @@ class _TxStreamer:
     def recv_async_msg(self, metadata: _Metadata, timeout: float) -> bool:
         if not self.usrp.messages:
             return False
-        metadata.event_code, ticks = self.usrp.messages.popleft()
+        metadata.event_code, ticks = self.usrp.messages[0]
+        metadata.channel, self.told = self.told, (self.told + 1) % self.channels  # each of them answers
+        if not self.told:
+            self.usrp.messages.popleft()
         metadata.has_time_spec, metadata.time_spec = True, TimeSpec.from_ticks(ticks, self.usrp.rate)
         return True
 

@@ -73,7 +73,13 @@ class Bursts:
         return True
 
     def hear(self, found: Result, tick: int | None) -> bool:
-        """Take one answer of readStreamStatus; False for one that tells of nothing."""
+        """Take one answer of readStreamStatus; False for one that tells of nothing.
+
+        Where every channel answers (SoapyUHD does), the first one's counts.
+        """
+        again = bool(found.channels) and not found.channels & 1
+        if again and (found.code == TIME_ERROR or (found.code >= 0 and found.ended)):
+            return True
         if found.code == TIME_ERROR:
             self.late(tick)
         elif found.code == UNDERFLOW:

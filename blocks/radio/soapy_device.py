@@ -26,11 +26,15 @@ Samples = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Result:
-    """What a stream call gave: a count or one of the errors above, flags, ns if HAS_TIME is among them."""
+    """What a stream call gave: a count or one of the errors above, flags, ns if HAS_TIME is among them.
+
+    `channels`: a bit for each channel that a status is about; 0: the driver does not say.
+    """
 
     code: int
     flags: int
     time: int | None
+    channels: int = 0
 
     @property
     def ended(self) -> bool:
@@ -228,7 +232,8 @@ def _supported(what: str, value: float, ranges: Sequence[Any], unit: str) -> Non
 
 def _result(found: Any) -> Result:
     flags = int(found.flags)
-    return Result(int(found.ret), flags, int(found.timeNs) if flags & HAS_TIME else None)
+    time = int(found.timeNs) if flags & HAS_TIME else None
+    return Result(int(found.ret), flags, time, int(getattr(found, "chanMask", 0)))
 
 
 def _microseconds(seconds: float) -> int:

@@ -12,6 +12,7 @@ import pytest
 from blocks.radio.interface import Event, EventKind
 from blocks.radio.soapy import SoapyRadio
 from blocks.radio.soapy_bursts import Bursts
+from blocks.radio.soapy_device import END_BURST, TIME_ERROR, TIMEOUT, Result
 from tests.blocks.radio.contract import PATIENCE, collect, heard, joined, noise
 from tests.blocks.radio.soapy_loop import arguments, need_driver, served
 
@@ -102,6 +103,15 @@ def test_bursts_that_are_lost_with_the_device_were_late() -> None:
     assert bursts.end == 120
     bursts.acknowledged(None)  # of nothing
     assert told(events)[-1] == (ACK, None)
+
+
+@pytest.mark.parametrize("masks", [(0b111,), (0b1, 0b10, 0b100), (0,)])
+def test_a_burst_is_told_once_however_many_channels_answer(masks: tuple[int, ...]) -> None:
+    bursts, events = sent((100, 50), (200, 50), (300, 50))
+    for code, time in ((0, 150), (TIME_ERROR, 200)):
+        assert all(bursts.hear(Result(code, END_BURST, None, mask), time) for mask in masks)
+    assert told(events) == [(ACK, 100), (LATE, 200)]
+    assert not bursts.hear(Result(TIMEOUT, 0, None), None)
 
 
 def test_what_was_told_to_be_late_meanwhile_is_not_cut_and_takes_no_other_with_it() -> None:

@@ -13,7 +13,8 @@ files, so that no front end competes for the cores. Then, in turn:
   orthogonal over antennas, detection of a target.
 
 Then the latency from the last sample of a burst, handed to the flowgraph, to its decisions. Prints JSON; exit
-status 1 if decisions differ in more than a percent, a target is missed or a reference script was changed.
+status 1 if decisions differ in more than a percent, the ratio or the rate aimed at (TARGET, TARGET_RATE) is
+missed or a reference script was changed.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def declare(device: SoapyDevice, rate: float, phase_coherent: bool | None, lead:
     if device.tells:
         kinds |= {EventKind.UNDERFLOW, EventKind.LATE, EventKind.BURST_ACK}
     if not device.timed:
-        emulated["timestamps"] = "samples are counted: of lost ones nobody knows how many, or even that"
+        emulated["timestamps"] = "samples are counted: lost ones only show where the driver tells of them"
     if not device.tells_lock:
         emulated["clock_locked"] = "the device has no sensor for it: it is taken to be"
     return Capabilities(

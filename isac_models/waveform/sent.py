@@ -123,7 +123,7 @@ class SentBursts:
 
         `messages(port, seconds)` waits so long for news and returns them, as a block's does.
         """
-        self._listen(messages, 0.0)
+        self.listen(messages)
         while not self.ended and (
             self.latest is None or received - self.offset > self.latest + self.slot / 2
         ):
